@@ -94,24 +94,27 @@ def parse_grid(
     for model, loss, margin, metric, *rest in itertools.product(
         models, losses, margins, distances, *(values[key] for key in changed)
     ):
+        changes = dict(zip(changed, rest, strict=True))
+        train = changes.get("train", settings.train)
+        if train == "head":  # All heads that differ in nothing that it uses become one variant.
+            loss, margin, metric = losses[0], margins[0], DEFAULT_DISTANCE
+            changes = {key: value for key, value in changes.items() if key in _USED_BY_HEAD}
+        elif train == "encoder" and drops_dimension:
+            changes.pop("dimension", None)
         margin = margin if LOSSES.find(loss, DataError).has_margin else None
         if metric is None:
             metric = distance if isinstance(distance, str) else distance[model]
-        changes = tuple(zip(changed, rest, strict=True))
-        hides = hides_loss
-        train = {"train": settings.train, **dict(changes)}["train"]
-        if train == "encoder" and drops_dimension:
-            changes = tuple((key, value) for key, value in changes if key != "dimension")
-        if train == "head":
-            hides, loss, metric = True, losses[0], DEFAULT_DISTANCE
-            margin = margins[0] if LOSSES[loss].has_margin else None
-            changes = tuple((key, value) for key, value in changes if key in _USED_BY_HEAD)
-        title = loss_title(loss, margin, metric, hides_loss=hides)
-        parts = [*([names[model]] if model else []), *([title] if title else []), *map(_describe, changes)]
+        title = loss_title(loss, margin, metric, hides_loss=hides_loss or train == "head")
+        parts = [*([names[model]] if model else []), *([title] if title else []), *map(_describe, changes.items())]
         if drops_dimension and settings.dimension is not None:
-            changes += (("dimension", None if train == "encoder" else settings.dimension),)
+            changes["dimension"] = None if train == "encoder" else settings.dimension
         variant = Variant(
-            loss=loss, margin=margin, distance=metric, model=model, changes=changes, label=", ".join(parts)
+            loss=loss,
+            margin=margin,
+            distance=metric,
+            model=model,
+            changes=tuple(changes.items()),
+            label=", ".join(parts),
         )
         # The same loss without a margin comes once for each margin, and the same head for each learning rate.
         if variant not in variants:

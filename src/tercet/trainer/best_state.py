@@ -17,6 +17,9 @@ from tercet.trainer.weights import load_weights
 
 logger = logging.getLogger(__name__)
 
+# The training stops after this number of epochs in a row without improvement.
+_PATIENCE = 2
+
 
 class KeepBest(TrainerCallback):
     """A callback that keeps the best state of the model in a folder, and stops when it no longer improves.
@@ -27,16 +30,13 @@ class KeepBest(TrainerCallback):
         model: the model that is trained.
         score: returns the score of the model in its current state; higher is better.
         folder: the folder for the state of the model and the scores.
-        patience: the number of epochs in a row without improvement after which the training stops.
 
     Attributes:
         scores: the score by step; step 0 is the state before the training.
     """
 
-    def __init__(
-        self, model: SentenceTransformer, score: Callable[[], float], folder: Path, *, patience: int = 2
-    ) -> None:
-        self._model, self._score, self._patience = model, score, patience
+    def __init__(self, model: SentenceTransformer, score: Callable[[], float], folder: Path) -> None:
+        self._model, self._score = model, score
         self._state, self._stored = folder / "model", folder / "scores.json"
         self.scores: dict[int, float] = {}
 
@@ -63,7 +63,7 @@ class KeepBest(TrainerCallback):
             return
         self._measure(state.global_step, f"after epoch {state.epoch:.3g}")
         since_best = sum(step > self.best_step for step in self.scores)
-        if since_best >= self._patience and state.global_step < state.max_steps:
+        if since_best >= _PATIENCE and state.global_step < state.max_steps:
             logger.info(f"the training ends early: {since_best} epochs in a row without improvement")
             control.should_training_stop = True
 
