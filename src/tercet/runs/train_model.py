@@ -40,6 +40,7 @@ from tercet.runs.settings import (
 if TYPE_CHECKING:
     import torch
 
+    from tercet.data.loading.training_data import TrainingData
     from tercet.data.reading.sources import Source
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
@@ -187,24 +188,14 @@ def train(
             seed=settings.seed,
             several_labels=True,
         )
-    train_data, evaluation, multi_label = loaded.train, loaded.evaluation, loaded.multi_label
-    if isinstance(settings.margin, list) and settings.label_levels is not None:
-        margins_of_levels(settings.margin, num_levels(train_data.features["label"].names, settings.label_levels))
-    if multi_label != settings.multi_label:  # A column of lists.
-        settings = replace(settings, multi_label=multi_label)
-        settings.check()
-        named["multi_label"] = multi_label
-    check_jaccard_weights(settings.jaccard_weights, multi_label)
+    settings = _settings_for(loaded, settings)
+    named["multi_label"] = settings.multi_label
     if loaded.eval_split is not None:
         named |= {"eval_split": loaded.eval_split, "eval_fraction": None}
-    if settings.eval_steps is not None and evaluation is None:
-        raise DataError(
-            "eval_steps needs evaluation data, but no row is held out; pass eval_data or a larger eval_fraction"
-        )
 
     changed = changed_arguments(repeats, {**named, **asdict(settings)}) if repeats is not None else set()
     if repeats is not None:
-        parts = {"train": train_data, "eval": evaluation}
+        parts = {"train": loaded.train, "eval": loaded.evaluation}
         check_same_rows(repeats, {part: fingerprint(rows) for part, rows in parts.items() if rows is not None}, changed)
 
     import_transformers()
@@ -240,3 +231,22 @@ def train(
     if push_to_hub is not None and is_first_launched():
         publishing.push_to_hub(output, push_to_hub, private=private)
     return run
+
+
+def _settings_for(loaded: "TrainingData", settings: RunSettings) -> RunSettings:
+    """Return the settings with the separator of the labels if these are a column of lists.
+
+    Raises:
+        DataError: a setting does not fit the labels, or `eval_steps` needs evaluation data that do not exist.
+    """
+    if isinstance(settings.margin, list) and settings.label_levels is not None:
+        margins_of_levels(settings.margin, num_levels(loaded.train.features["label"].names, settings.label_levels))
+    if loaded.multi_label != settings.multi_label:
+        settings = replace(settings, multi_label=loaded.multi_label)
+        settings.check()
+    check_jaccard_weights(settings.jaccard_weights, loaded.multi_label)
+    if settings.eval_steps is not None and loaded.evaluation is None:
+        raise DataError(
+            "eval_steps needs evaluation data, but no row is held out; pass eval_data or a larger eval_fraction"
+        )
+    return settings
