@@ -7,6 +7,7 @@ loading.py                load_model: load a folder, a model of the hub, or the 
 modules/                  the modules of a model: Transformer, Pooling, Dense, Normalize
 packing/                  run the encoder on batches without padding
 features.py               Features, the dictionary that modules receive and return
+encode_arguments.py       the arguments of `encode`, checked before the work
 encode.py                 embed many sentences in batches with a maximum number of tokens
 ahead.py                  prepare the next batch in a thread
 row_writer.py             write the embeddings of batches into one matrix, while a GPU computes

@@ -9,15 +9,14 @@ from torch import Tensor
 
 from tercet.encoder import similarity
 from tercet.encoder.devices import find_device
-from tercet.encoder.encode import (
+from tercet.encoder.encode import convert, encode_texts
+from tercet.encoder.encode_arguments import (
     EncodeOptions,
     EncodeRequest,
     Matrix,
     Sentences,
     Vector,
     as_texts,
-    convert,
-    encode_texts,
     find_prompt,
     given_sentences,
 )

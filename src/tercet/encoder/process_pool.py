@@ -17,7 +17,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from tercet.encoder.devices import find_device
-from tercet.encoder.encode import EncodeRequest, check_count, encode_texts
+from tercet.encoder.encode import encode_texts
+from tercet.encoder.encode_arguments import EncodeRequest, check_count
 from tercet.errors import EmbeddingError, short_repr
 
 Pool = dict[str, Any]

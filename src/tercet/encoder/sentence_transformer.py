@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tercet.encoder import similarity
 from tercet.encoder.card_data import card_data
 from tercet.encoder.devices import find_device
-from tercet.encoder.encode import find_prompt
+from tercet.encoder.encode_arguments import find_prompt
 from tercet.encoder.features import Features, on_device
 from tercet.encoder.hub import hub_arguments, public_name
 from tercet.encoder.model_folder import check_dimensions, given_modules, load_modules

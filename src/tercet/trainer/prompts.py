@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tercet.encoder.encode import find_prompt
+from tercet.encoder.encode_arguments import find_prompt
 from tercet.encoder.modules import Pooling
 from tercet.errors import DataError, listed
 
