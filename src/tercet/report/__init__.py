@@ -7,7 +7,8 @@ evaluation_report.py   `write_evaluation_report`, the report of an evaluation
 inspection_report.py   `write_inspection_report`, the report of an inspection
 classification.py      sections on classified rows: was it worth it, precision and recall per label, confusions
 classifier_plots.py    the plots of these sections
-decisions.py           sections on the decisions of a classifier: curves, answers per label, rejected sentences
+decisions.py           sections on the decisions of a classifier: curves, answers per label
+rejections.py          the section on rejected sentences
 decision_plots.py      the plots of these sections
 page.py                `write_page`, which writes sections of text, tables and plots as one HTML file
 page_table.py          tables of a page, and trees whose rows can be folded

@@ -5,21 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from tercet._nested_labels import describe_levels_left_out
-from tercet.decisions.curves import pairs_in_doubt, rejected_by_reason
 from tercet.decisions.judged_decisions import JudgedDecisions
 from tercet.decisions.promise import decimals
-from tercet.decisions.rejection import UNFAMILIAR_NOVELTY
-from tercet.decisions.results import BETWEEN_LABELS, UNLIKE_ANYTHING
 from tercet.decisions.thresholds import interval
 from tercet.errors import counted, is_or_are
 from tercet.report.classification import label_parts
 from tercet.report.decision_plots import precision_by_coverage, reliability_diagram
 from tercet.report.page import Part, Section
 from tercet.report.page_table import Table
+from tercet.report.rejections import rejected_parts
 from tercet.report.text import with_label
 
-_MAX_PAIRS = 15
-_EXAMPLES_OF_A_PAIR = 2
 _MAX_EXAMPLES = 15
 _HOW = {
     "new": "The classifier was not fitted to these rows.",
@@ -47,10 +43,12 @@ def decision_sections(judged: JudgedDecisions, *, texts: bool = True, promises: 
     shown = [f"row {row:,}" for row in judged.rows.tolist()]
     if texts and judged.sentences is not None:
         shown = [number if text is None else text for number, text in zip(shown, judged.sentences, strict=True)]
+    labels = [judged.label_names[label_id] for label_id in judged.label_ids]
+    sentences = [with_label(text, label) for text, label in zip(shown, labels, strict=True)]
     return [
         Section("Decisions", _overview(judged, promises)),
-        Section("Answers per label", _answers(judged, shown)),
-        Section("Rejected sentences", _rejected(judged, shown)),
+        Section("Answers per label", _answers(judged, sentences)),
+        Section("Rejected sentences", rejected_parts(judged, sentences)),
     ]
 
 
@@ -150,7 +148,7 @@ def _unknown_labels(judged: JudgedDecisions) -> list[Part]:
     ]
 
 
-def _answers(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
+def _answers(judged: JudgedDecisions, sentences: Sequence[str]) -> list[Part]:
     answered = judged.answered & ~judged.is_parent
     if not answered.any():
         return ["No row is answered with a complete label." if judged.is_parent.any() else "No row is answered."]
@@ -161,18 +159,18 @@ def _answers(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
         *label_parts(
             judged.label_ids, judged.predicted_ids, judged.label_names, answered=answered, num_labels=judged.num_known
         ),
-        *_surest_errors(judged, shown),
+        *_surest_errors(judged, sentences),
     ]
 
 
-def _surest_errors(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
+def _surest_errors(judged: JudgedDecisions, sentences: Sequence[str]) -> list[Part]:
     """Return the table of wrong answers. To sentences with an unknown label, every answer is wrong: no label issue."""
     wrong = np.flatnonzero(judged.answered & ~judged.right & judged.known)
     order = wrong[np.argsort(-judged.confidence[wrong], kind="stable")][:_MAX_EXAMPLES]
     if not len(order):
         return []
     rows = [
-        [_sentence(judged, shown, row), judged.label_names[judged.predicted_ids[row]], f"{judged.confidence[row]:.3f}"]
+        [sentences[row], judged.label_names[judged.predicted_ids[row]], f"{judged.confidence[row]:.3f}"]
         for row in order.tolist()
     ]
     return [
@@ -185,76 +183,3 @@ def _surest_errors(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
             frozenset({2}),
         ),
     ]
-
-
-def _rejected(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
-    rejected = np.flatnonzero(~judged.answered)
-    if not len(rejected):
-        return ["No row is rejected."]
-    rows = [
-        [
-            part.reason,
-            f"{part.rows:,}",
-            f"{part.rows / len(judged):.1%}",
-            f"{part.right:,} ({part.right / part.rows:.1%})",
-        ]
-        for part in rejected_by_reason(judged.reasons, judged.correct)
-    ]
-    promise = judged.limits.promise
-    novel = int((judged.novelty[rejected] > UNFAMILIAR_NOVELTY).sum())
-    limit = (
-        ""
-        if promise is not None and promise.max_novelty is not None
-        else " No limit of the novelty was set (max_novelty), so no sentence is rejected for this reason."
-    )
-    return [
-        f"“{BETWEEN_LABELS}”: the confidence is below the threshold. “{UNLIKE_ANYTHING}”: the novelty is above its "
-        f"limit.{limit} {novel:,} of the {len(rejected):,} rejected sentences have a novelty above "
-        f"{UNFAMILIAR_NOVELTY}: only {1 - UNFAMILIAR_NOVELTY:.0%} of sentences like the training data have.",
-        Table(
-            "Rejected sentences by reason",
-            ["reason", "sentences", "of all", "likeliest label is right"],
-            rows,
-            frozenset({1, 2, 3}),
-        ),
-        *_pairs(judged, shown),
-        *_novel(judged, shown),
-    ]
-
-
-def _pairs(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
-    doubtful = np.flatnonzero([reason is not None and BETWEEN_LABELS in reason for reason in judged.reasons])
-    pairs = pairs_in_doubt(judged.predicted_ids[doubtful], judged.runner_up_ids[doubtful])
-    rows = []
-    for (a, b), found in pairs[:_MAX_PAIRS]:
-        for at, row in enumerate(doubtful[found[:_EXAMPLES_OF_A_PAIR]].tolist()):
-            pair = [f"{judged.label_names[a]} / {judged.label_names[b]}", f"{len(found):,}"] if at == 0 else ["", ""]
-            likeliest = judged.label_names[judged.predicted_ids[row]]
-            rows.append([*pair, _sentence(judged, shown, row), likeliest, f"{judged.confidence[row]:.3f}"])
-    if not rows:
-        return []
-    caption = f"Between which labels: the {min(_MAX_PAIRS, len(pairs))} most frequent of {len(pairs):,} pairs"
-    columns = ["likeliest two labels", "sentences", "sentence [given label]", "likeliest", "confidence"]
-    return [Table(caption, columns, rows, frozenset({1, 4}))]
-
-
-def _novel(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
-    novel = np.flatnonzero([reason is not None and UNLIKE_ANYTHING in reason for reason in judged.reasons])
-    order = novel[np.argsort(-judged.novelty[novel], kind="stable")][:_MAX_EXAMPLES]
-    if not len(order):
-        return []
-    rows = [
-        [
-            _sentence(judged, shown, row),
-            judged.label_names[judged.predicted_ids[row]],
-            f"{judged.confidence[row]:.3f}",
-            f"{judged.novelty[row]:.3f}",
-        ]
-        for row in order.tolist()
-    ]
-    caption = f"The {len(rows)} most novel of {len(novel):,} sentences that are unlike anything seen"
-    return [Table(caption, ["sentence [given label]", "likeliest", "confidence", "novelty"], rows, frozenset({2, 3}))]
-
-
-def _sentence(judged: JudgedDecisions, shown: Sequence[str], row: int) -> str:
-    return with_label(shown[row], judged.label_names[judged.label_ids[row]])
