@@ -19,6 +19,7 @@ from tercet.catalogue import CLASSIFIERS
 from tercet.evaluation.bootstrap import best_difference, is_above_chance, mean_difference, unknown_note
 from tercet.evaluation.classifiers import class_means, logistic_regression, rows_to_fit
 from tercet.evaluation.label_scores import label_scores
+from tercet.evaluation.macro_f1 import macro_f1_difference
 from tercet.records import ClassifierScores, EncoderScores, PairedDifference, TrainingGain
 
 logger = logging.getLogger(__name__)
@@ -131,6 +132,9 @@ def training_gain(untouched: Predictions, trained: Predictions, *, seed: int = 0
         trained=trained.scores(),
         accuracy=best_difference(*correct, seed=seed),
         map_at_r=mean_difference(untouched.average_precision, trained.average_precision),
+        macro_f1=macro_f1_difference(
+            untouched.label_ids, [*untouched.predicted.values()], [*trained.predicted.values()], seed=seed
+        ),
         outcome="at chance",
         sentence="",
         fitted_rows=min((rows for rows in fitted if rows is not None), default=None),
@@ -167,6 +171,7 @@ def _sentence(gain: TrainingGain) -> str:
         )
     )
     simplest = f"take {CLASSIFIERS[gain.untouched.best]} on the untouched encoder"
+    others = _other_metrics(gain)
     change = f"{points(gain.accuracy.difference)} points ({interval_text(gain.accuracy)})"
     if gain.outcome == "at chance":
         return (
@@ -174,20 +179,34 @@ def _sentence(gain: TrainingGain) -> str:
             f"gives {gain.most_frequent_accuracy:.1%}. The labels do not follow from the sentences: check them."
         )
     if gain.outcome == "worth it":
-        return f"Training was worth it: accuracy rose from {before} to {after}, by {change}.{_search(gain)}"
+        return f"Training was worth it: accuracy rose from {before} to {after}, by {change}.{others}"
     if gain.outcome == "worse":
-        return (
-            f"Training made it worse: accuracy fell from {before} to {after}, by {change}; {simplest}.{_search(gain)}"
-        )
+        return f"Training made it worse: accuracy fell from {before} to {after}, by {change}; {simplest}.{others}"
     if gain.outcome == "already separated":
         return (
             f"The encoder already separates the labels: {before}. Training made no difference beyond noise, {change}; "
-            f"{simplest}.{_search(gain)}"
+            f"{simplest}.{others}"
         )
     return (
         f"Training made no difference to the accuracy beyond noise: {before}, then {after}, {change}. To classify, "
-        f"{simplest}.{_search(gain)}"
+        f"{simplest}.{others}"
     )
+
+
+def _other_metrics(gain: TrainingGain) -> str:
+    """Return sentences about macro-F1 and MAP@R, each if it changed beyond noise in another way than the accuracy."""
+    return _rare_labels(gain) + _search(gain)
+
+
+def _rare_labels(gain: TrainingGain) -> str:
+    """Return a sentence about macro-F1 if it fell beyond noise and the accuracy did not; else ""."""
+    if gain.macro_f1 is None or gain.macro_f1.high >= 0 or gain.outcome == "worse":
+        return ""
+    before, after = (
+        max(scores.macro_f1 for scores in encoder.classifiers.values()) for encoder in (gain.untouched, gain.trained)
+    )
+    fell = f"fell from {shown_beside(before, after, '.3f')} to {shown_beside(after, before, '.3f')}"
+    return f" With each label counted equally, it is worse: the best macro-F1 {fell}; look at the labels with few rows."
 
 
 def _search(gain: TrainingGain) -> str:

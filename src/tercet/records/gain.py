@@ -111,6 +111,7 @@ class TrainingGain:
             all of them, 0 if it was left out; None if it was fitted to all rows.
         saved: the scores of the classifier that is saved with the trained model; None without one, or if it was not
             measured on the same rows.
+        macro_f1: the difference between the highest macro-F1 of each encoder; None in records of older versions.
     """
 
     rows: int
@@ -124,6 +125,7 @@ class TrainingGain:
     sentence: str
     fitted_rows: int | None = None
     saved: SavedClassifierScores | None = None
+    macro_f1: PairedDifference | None = None
 
     @property
     def prefers_untouched(self) -> bool:
@@ -152,7 +154,9 @@ class TrainingGain:
         known = known_fields(cls, content)
         for key in ("untouched", "trained"):
             known[key] = EncoderScores.from_dict(known[key])
-        for key in ("accuracy", "map_at_r"):
+        for key in ("accuracy", "map_at_r", "macro_f1"):
+            if known.get(key) is None:  # as in records of older versions
+                continue
             known[key] = PairedDifference(**known_fields(PairedDifference, known[key]))
         if known.get("saved") is not None:
             known["saved"] = SavedClassifierScores(**known_fields(SavedClassifierScores, known["saved"]))
