@@ -150,7 +150,7 @@ def compare(
             "a comparison cannot run under torchrun, because each run is a process itself; start it with python"
         )
 
-    # The name of each model of the grid, or None for the one of all variants, and what it is loaded by.
+    # By the name in the grid, or None for the one model of all variants: the folder or the name to load it from.
     models: dict[str | None, str] = {name: str(resolve_model(name, DEFAULT_MODEL)) for name in grid_models}
     models = models or {None: str(resolve_model(model, DEFAULT_MODEL))}
 

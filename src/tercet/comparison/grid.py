@@ -96,7 +96,7 @@ def parse_grid(
     ):
         changes = dict(zip(changed, rest, strict=True))
         train = changes.get("train", settings.train)
-        if train == "head":  # All heads that differ in nothing that it uses become one variant.
+        if train == "head":  # It uses neither the loss nor the training of the encoder.
             loss, margin, metric = losses[0], margins[0], DEFAULT_DISTANCE
             changes = {key: value for key, value in changes.items() if key in _USED_BY_HEAD}
         elif train == "encoder" and drops_dimension:
@@ -116,7 +116,7 @@ def parse_grid(
             changes=tuple(changes.items()),
             label=", ".join(parts),
         )
-        # The same loss without a margin comes once for each margin, and the same head for each learning rate.
+        # The product repeats a loss without a margin for each margin, and a head for each learning rate.
         if variant not in variants:
             variants.append(variant)
     for variant in variants:

@@ -23,6 +23,10 @@ class Variant:
         model: the encoder; None is the one that all variants start from.
         changes: other settings of the variant, as pairs of their name in `RunSettings` and a value.
         label: the name in tables and files; "" derives it from the loss, the margin and the distance.
+
+    Example:
+        >>> Variant(loss="batch-hard", margin=0.2, distance="cosine").name
+        'batch-hard, margin 0.2, cosine'
     """
 
     loss: str
@@ -58,6 +62,12 @@ class Plan:
         settings: the settings that the variants do not change. `max_steps` is the budget of a run, or `epochs` if
             `max_steps` is -1; 1 epoch if `epochs` is None.
         minutes: the budget of a run in minutes of training, without evaluation; None uses the budget of `settings`.
+
+    Example:
+        >>> variants = tuple(Variant(loss="batch-hard", margin=margin, distance="cosine") for margin in (0.1, 0.3))
+        >>> plan = Plan(variants=variants, seeds=(0, 1, 2), settings=RunSettings(max_steps=100))
+        >>> len(plan.runs())
+        6
     """
 
     variants: tuple[Variant, ...]

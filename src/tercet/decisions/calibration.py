@@ -113,7 +113,7 @@ def error_by_chance(confidence: np.ndarray) -> float:
 
     Example:
         >>> print(f"{error_by_chance(np.full(100, 0.5)):.2f} {error_by_chance(np.full(10_000, 0.5)):.3f}")
-        0.04 0.004
+        0.05 0.004
     """
     confidence, random = np.asarray(confidence, dtype=float), np.random.default_rng(0)
     drawn = (random.random(len(confidence)) < confidence for _ in range(_NUM_DRAWS))

@@ -52,8 +52,10 @@ def quantize_embeddings(
             a single embedding.
 
     Example:
-        >>> quantize_embeddings([[0.0, -1.0], [1.0, 1.0]], "int8").tolist()
-        [[-128, -128], [127, 127]]
+        >>> quantize_embeddings([[0.1, -0.5]], "int8", ranges=[[-1.0, -1.0], [1.0, 1.0]]).tolist()
+        [[12, -65]]
+        >>> quantize_embeddings([[0.5, -0.5], [-0.5, 0.5]], "ubinary").tolist()
+        [[128], [64]]
     """
     precision = check_precision(precision)
     values = as_array(embeddings)

@@ -51,7 +51,7 @@ def accuracy_bars(gain: TrainingGain) -> go.Figure:
     figure.add_vline(gain.most_frequent_accuracy, row=1, col=1, line={"dash": "dot", "color": "#1a1a1a", "width": 1})
     found = gain.accuracy
     low, high, middle = (100 * value for value in (found.low, found.high, found.difference))
-    # The middle is outside of its interval if the choice of the best classifier explains most of it.
+    # The difference may be outside of its interval, which corrects the bias of choosing the best on the same rows.
     figure.add_scatter(
         x=[low, high], y=[0, 0], mode="lines", line={"color": COLOURS[0], "width": 4}, showlegend=False,
         hoverinfo="skip", row=2, col=1,

@@ -21,6 +21,10 @@ def project(embeddings: Tensor, *, aligned_to: np.ndarray | None = None) -> np.n
             first two principal components.
 
     Source: van der Maaten and Hinton 2008, "Visualizing data using t-SNE", by scikit-learn.
+
+    Example:
+        >>> project(torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])).shape
+        (2, 2)
     """
     directions = torch.nn.functional.normalize(embeddings.detach().cpu().float(), dim=1)
     components = _principal_components(directions)

@@ -105,7 +105,7 @@ def run_stages(run: PlannedRun) -> StageResults:
     """Measure the untouched model, train the head, train the encoder, and measure again."""
     trainer, result = run.trainer, StageResults()
     encoder: Any = DistributedEncoder(trainer.model)
-    if run.checkpoint is None:  # A resumed run has done a part of it.
+    if run.checkpoint is None:  # A resumed run has done a part of the work, so its forecast would be too long.
         encoder = ForecastingEncoder(encoder, run)
     embedded = reference = seconds_per_row = None
     old_modules, old_dim = len(trainer.model), trainer.model.truncate_dim

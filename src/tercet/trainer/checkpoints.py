@@ -59,7 +59,7 @@ def write_checkpoint(
     name = checkpoint_name(state.global_step)
     unfinished = output_dir / _UNFINISHED
     if is_first_process():
-        if unfinished.is_symlink():  # Nothing is written through a link that somebody has put there.
+        if unfinished.is_symlink():  # Writing through a link would change files in another folder.
             unfinished.unlink()
         shutil.rmtree(unfinished, ignore_errors=True)
         # Before the others write into it: the model cannot be moved to a folder that another process creates meanwhile.

@@ -138,7 +138,7 @@ def _labelled_columns(dataset: Any, source: str) -> tuple[str, str]:
         try:
             return find_columns(table_of(dataset, source))
         except DataError:
-            raise unclear from None  # Its sentence speaks of the columns of the trainer.
+            raise unclear from None  # Its message names the columns that the trainer takes.
 
 
 def add_prompts(dataset: Dataset, prompts: Mapping[str, str]) -> Dataset:

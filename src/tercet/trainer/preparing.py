@@ -66,9 +66,9 @@ class PreparingTrainer(Trainer):
 
     def _forget_data_sets(self) -> None:
         """Start without any data set. The trainer calls this before it prepares the first one."""
-        # By the prepared data set. An entry is removed with this data set.
+        # The keys are the prepared data sets. An entry disappears with its data set.
         self._prepared_sets: WeakKeyDictionary[Any, PreparedSet] = WeakKeyDictionary()
-        # The training data by name, or by None; if there are none, the first evaluation data.
+        # The training data by name, or under None; if there are none, the first evaluation data.
         self._training_sets: dict[str | None, PreparedSet] = {}
 
     @property

@@ -25,6 +25,7 @@ class LabelledSentences:
             sentences come from none.
 
     Example:
+        >>> from tercet.data.labels.numbering import number_labels
         >>> label_ids, label_names = number_labels(["sport", "food", "sport"], "my data")
         >>> data = LabelledSentences(["the team won", "a warm soup", "a late goal"], label_ids, label_names)
         >>> data.label_ids.tolist(), data.label_names

@@ -53,6 +53,7 @@ def find_label_issues(
         EmbeddingError: the numbers of embeddings and labels differ, or there are no embeddings.
 
     Example:
+        >>> import torch
         >>> texts = [f"sentence {number}" for number in range(40)]
         >>> labels = ["money", "food"] * 20
         >>> embeddings = torch.eye(2)[[0, 1] * 20] + 0.1 * torch.randn(40, 2)
