@@ -110,6 +110,15 @@ def test_labels_with_one_row_are_not_scored():
     assert all(0 <= score.map_at_r <= 1 for score in choice.scores)
 
 
+@pytest.mark.parametrize(("labels", "size"), [(3, 128), (10, 256)])
+def test_the_batches_in_folds_are_half_of_the_default(labels, size):
+    x, y = _data(rows=600, labels=labels)
+    by_default, explicit = (
+        choose_head(x, y, candidates=[HeadSettings(steps=3, batch_size=size)]).scores[1] for size in (None, size)
+    )
+    assert replace(by_default, settings=explicit.settings) == explicit
+
+
 def test_scores_of_rows_are_those_of_the_metrics():
     (x, y), (q, given) = _data(rows=90), _data(rows=40, seed=1)
     scores = score_rows(*(torch.tensor(part) for part in (x, y, q, given)))

@@ -187,6 +187,27 @@ def test_a_setting_out_of_range_is_refused(setting, message):
         train_head(x, y, settings=HeadSettings(**setting))
 
 
+@pytest.mark.parametrize(
+    ("labels", "levels", "size"),
+    [
+        ([str(row % 7) for row in range(600)], None, 256),
+        ([str(row % 8) for row in range(600)], None, 512),
+        ([str(row % 30 if row % 5 < 2 else "most") for row in range(600)], None, 256),
+        ([f"all/{row % 3}/{row % 60}" for row in range(600)], "/", 256),
+        ([f"all/{row % 12}/{row % 60}" for row in range(600)], "/", 512),
+        ([[str(row % 3), str(row % 60)] for row in range(600)], None, 512),
+    ],
+)
+def test_the_default_batch_is_smaller_if_labels_are_few(labels, levels, size):
+    x, _ = _data(rows=600)
+    default, explicit, other = (
+        train_head(x, labels, label_levels=levels, settings=HeadSettings(steps=2, batch_size=size)).weight
+        for size in (None, size, 768 - size)
+    )
+    assert torch.equal(default, explicit)
+    assert not torch.equal(default, other)
+
+
 def test_the_identity_changes_no_row_of_length_1():
     x = torch.nn.functional.normalize(torch.randn(50, 8, generator=torch.Generator().manual_seed(0)), dim=1)
     torch.testing.assert_close(LinearHead(torch.eye(8))(x), x, atol=1e-6, rtol=0)

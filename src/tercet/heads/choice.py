@@ -26,7 +26,14 @@ from tercet.evaluation.balanced_sample import first_rows_of_each_label, rows_per
 from tercet.heads.labels import NestedLabels, RowLabels
 from tercet.heads.linear import LinearHead
 from tercet.heads.scoring import score_labels
-from tercet.heads.training import HeadSettings, check_new_dimension, check_rows, fit_head, initial_weight
+from tercet.heads.training import (
+    HeadSettings,
+    check_new_dimension,
+    check_rows,
+    default_batch_size,
+    fit_head,
+    initial_weight,
+)
 
 # The candidates differ in dropout only. Of all settings, its best value depends most on the data.
 CANDIDATES = tuple(HeadSettings(dropout=dropout) for dropout in (0.0, 0.1, 0.3, 0.5))
@@ -40,7 +47,8 @@ _MIN_ROWS = 100
 _STANDARD_ERRORS = 2.0
 # Larger data are sampled, because the time of a score grows with the square of the number of rows.
 _MAX_ROWS = 20_000
-# The training in a fold takes about a second. It ranks the candidates as the complete training does.
+# The training in a fold takes about a second. It ranks the candidates as the complete training does. If a candidate has
+# no batch size, the default is halved.
 _FOLD_STEPS, _FOLD_BATCH = 150, 256
 
 
@@ -215,10 +223,11 @@ def _score_fold(
     start = initial_weight(reference, out_dim)
     heads = [LinearHead(start)]
     for settings in candidates:
+        size = min(settings.batch_size or default_batch_size(given) // 2, _FOLD_BATCH)
         settings = replace(
             settings,
             steps=min(settings.steps, _FOLD_STEPS),
-            batch_size=max(min(settings.batch_size, _FOLD_BATCH), 2 * (settings.samples_per_label or 2)),
+            batch_size=max(size, 2 * (settings.samples_per_label or 2)),
         )
         heads.append(fit_head(reference, given, start, settings))
     mapped = ((head(reference).cpu(), head(held_out).cpu()) for head in heads)

@@ -32,6 +32,9 @@ from tercet.losses.functional.nested import (
 )
 from tercet.losses.relations import LabelTree, SharedLabel
 
+# Labels are few if two random rows have the same one with a higher probability than with this number of equally
+# frequent labels.
+_FEW_LABELS = 8
 # The character between the labels in the name of a set: no label contains it.
 _SEPARATOR = "\x1f"
 
@@ -69,6 +72,11 @@ class RowLabels:
         """Return the number of rows of each label that occurs."""
         counts = np.bincount(self.ids)
         return counts[counts > 0]
+
+    def are_few(self) -> bool:
+        """Return whether a row has many positives in a batch; see `default_batch_size`."""
+        fractions = self.counts() / len(self)
+        return bool((fractions**2).sum() > 1 / _FEW_LABELS)
 
     def num_positives(self, reference: "RowLabels") -> np.ndarray:
         """Return the number of rows of `reference` that are positives of each row `(n,)`, itself included."""
@@ -117,6 +125,10 @@ class SharedLabels(RowLabels):
         counts = np.bincount([label for number in self.ids.tolist() for label in self.sets[number]])
         return counts[counts > 0]
 
+    def are_few(self) -> bool:
+        """Return False: that smaller batches are as good was measured with one label per row."""
+        return False
+
     def num_positives(self, reference: RowLabels) -> np.ndarray:
         """Return the number of rows of `reference` that share a label; see `RowLabels.num_positives`."""
         ids, counts = np.unique(reference.ids, return_counts=True)
@@ -154,6 +166,11 @@ class NestedLabels(RowLabels):
     def tree(self) -> LabelTree:
         """The ancestors of each label."""
         return LabelTree(self.paths)
+
+    def are_few(self) -> bool:
+        """Return whether the ancestors are few at the coarsest level with more than one; see `RowLabels.are_few`."""
+        levels = self.relevance_labels(self)
+        return bool(levels) and RowLabels(levels[0][0]).are_few()
 
     def loss(self, margin: float, *, jaccard_weights: bool = False) -> LossOfRows:
         """Return the weighted sum over the levels; `margin` is that of the finest level, see `HeadSettings`."""

@@ -18,6 +18,7 @@ from tercet.heads.linear import LinearHead, float_unit_rows
 # The principal directions are those of at most this number of rows.
 _MAX_PRINCIPAL_ROWS = 50_000
 _BLOCK_ROWS = 1 << 14
+_BATCH = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,9 @@ class HeadSettings:
 
     Attributes:
         steps: the number of steps.
-        batch_size: the number of rows in a batch, or all rows if there are fewer.
+        batch_size: the number of rows in a batch, or all rows if there are fewer. None takes 512; or 256 if labels are
+            few, so that two random rows have the same one with a probability above 1/8. Of nested labels, the coarsest
+            level counts.
         samples_per_label: the number of rows of each label in a batch; None takes the number that puts all labels into
             a batch, but at least 4 and at most the median number of rows per label.
         learning_rate: the highest learning rate of Adam. It rises over the first 10 % of the steps, then it decays
@@ -43,7 +46,7 @@ class HeadSettings:
     """
 
     steps: int = 300
-    batch_size: int = 512
+    batch_size: int | None = None
     samples_per_label: int | None = None
     learning_rate: float = 1e-2
     margin: float = 0.2
@@ -54,15 +57,17 @@ class HeadSettings:
     def check(self) -> None:
         """Raise `DataError` if a setting is outside its valid range; the message names the setting and the range."""
         check_integer("steps", self.steps, error=DataError)
-        check_integer("batch_size", self.batch_size, minimum=4, error=DataError)
+        if self.batch_size is not None:
+            check_integer("batch_size", self.batch_size, minimum=4, error=DataError)
         check_integer("seed", self.seed, minimum=0, error=DataError)
         check_margin(self.margin, error=DataError)
         if self.samples_per_label is not None:
             check_integer("samples_per_label", self.samples_per_label, minimum=2, error=DataError)
-            if self.batch_size < 2 * self.samples_per_label:
+            size = self.batch_size or _BATCH
+            if size < 2 * self.samples_per_label:
                 raise DataError(
-                    f"batch_size must be at least twice samples_per_label={self.samples_per_label}, got "
-                    f"{self.batch_size}: a batch needs two labels"
+                    f"batch_size must be at least twice samples_per_label={self.samples_per_label}, got {size}: a "
+                    "batch needs two labels"
                 )
         if not 0 < self.learning_rate < math.inf:
             raise DataError(f"learning_rate must be above 0, got {self.learning_rate!r}")
@@ -185,10 +190,20 @@ def initial_weight(x: Tensor, dimension: int) -> Tensor:
     return directions.flip(1)[:, :dimension].T.float().contiguous()
 
 
+def default_batch_size(labels: RowLabels) -> int:
+    """Return the number of rows in a batch, see `HeadSettings`.
+
+    The time of a step grows with the number of pairs of an anchor and a positive. If labels are few, half of the rows
+    take a third of the time, and the head is as good (measured, see dev/LOG.md).
+    """
+    return _BATCH // 2 if labels.are_few() else _BATCH
+
+
 def _batches(labels: RowLabels, settings: HeadSettings) -> Iterator[Tensor]:
     """Yield the row numbers of the batches, epoch after epoch."""
-    samples = settings.samples_per_label or _samples_per_label(labels.counts(), settings.batch_size)
-    size = samples * max(2, settings.batch_size // samples)
+    size = settings.batch_size or default_batch_size(labels)
+    samples = settings.samples_per_label or _samples_per_label(labels.counts(), size)
+    size = samples * max(2, size // samples)
     sampler = labels.sampler(size, samples, settings.seed)
     epoch = 0
     while True:

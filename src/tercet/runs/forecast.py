@@ -60,7 +60,7 @@ def remaining_seconds(run: "PlannedRun", seconds_per_text: float) -> float:
     """Return the expected seconds of a run that is not resumed, from its first sentence.
 
     The time to fit the classifier is not included. Neither are the choice of the head, which takes from ten seconds
-    to minutes by the sizes of the labels, and the computation of the metrics, which takes seconds.
+    to half a minute by the number of folds, and the computation of the metrics, which takes seconds.
 
     Args:
         run: the run, before its first stage.
