@@ -8,8 +8,8 @@ ConcatenatedRows     the rows of several data sets, of which each batch has thos
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from torch.utils.data import ConcatDataset, Dataset
 
@@ -19,10 +19,22 @@ from tercet.encoder.modules.input_module import InputModule
 from tercet.errors import DataError
 
 TOKEN_IDS = "{}_input_ids"
+# A function from a prepared column and drawn texts of it to the key and the values of a batch.
+Convert: TypeAlias = Callable[[str, list[str]], tuple[str, list[Any]]]
+
+
+def rows_of(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return columns of equal length as rows.
+
+    Example:
+        >>> rows_of({"sentence_input_ids": [[1, 2], [3]], "label": [0, 1]})
+        [{'sentence_input_ids': [1, 2], 'label': 0}, {'sentence_input_ids': [3], 'label': 1}]
+    """
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 class ColumnConverter:
-    """A function from a prepared column and drawn texts of it to the key and the values of a batch.
+    """A `Convert` that adds the prompts and tokenizes.
 
     Args:
         prompts: the prompt of each prepared column.
@@ -83,7 +95,7 @@ class TransformedRows(Rows):
         source: the data set of the user.
         columns: the prepared column of each text column of `source`.
         labels: the name of the label column of `source` and the labels of the draw; None for triplets.
-        convert: a function from a prepared column and its texts to the key and the values of a batch.
+        convert: see `Convert`.
         name: as in `Rows`.
     """
 
@@ -93,7 +105,7 @@ class TransformedRows(Rows):
         source: Any,
         columns: Mapping[str, str],
         labels: tuple[str, list[Any]] | None,
-        convert: Callable[[str, list[str]], tuple[str, list[Any]]],
+        convert: Convert,
         name: str | None,
     ) -> None:
         super().__init__(prepared, source, name)
@@ -117,7 +129,7 @@ class TransformedRows(Rows):
             if any(label != first[index] for label, index in zip(drawn[name], indices, strict=True)):
                 raise DataError("the transform of the data set must not change a label from one draw to the next")
             batch["label"] = self._label_ids[indices].tolist()
-        return [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
+        return rows_of(batch)
 
 
 class TextRows(Rows):
@@ -129,9 +141,7 @@ class TextRows(Rows):
         name: as in `Rows`.
     """
 
-    def __init__(
-        self, prepared: Any, convert: Callable[[str, list[str]], tuple[str, list[Any]]], name: str | None
-    ) -> None:
+    def __init__(self, prepared: Any, convert: Convert, name: str | None) -> None:
         super().__init__(prepared, prepared, name)
         self._convert = convert
 
@@ -140,7 +150,7 @@ class TextRows(Rows):
         batch = dict(self._convert(name, drawn[name]) for name in drawn if name != "label")
         if "label" in drawn:
             batch["label"] = drawn["label"]
-        return [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
+        return rows_of(batch)
 
 
 class ConcatenatedRows(ConcatDataset[dict[str, Any]]):

@@ -3,7 +3,7 @@
 The batches of a part are those of a data set with these rows. Rows of different parts do not meet in a batch.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import count
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.utils.data import IterableDataset
 from tercet._texts import validate_texts
 from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.errors import DataError, listed, short_repr
+from tercet.trainer.rows import Convert, rows_of
 from tercet.trainer.streaming import Stream
 
 
@@ -24,7 +25,7 @@ class StreamBatches(IterableDataset[list[dict[str, Any]]]):
         columns: the prepared column of each text column.
         batch_size: the number of rows of a batch of all processes together.
         samples_per_label: K of P×K batches; None for random batches.
-        convert: a function from a prepared column and its texts to the key and the values of a batch.
+        convert: see `Convert`.
         seed: the seed of the random order.
         process: the number of this process and of all processes.
         drop_last: whether a last random batch with fewer rows is left out.
@@ -37,7 +38,7 @@ class StreamBatches(IterableDataset[list[dict[str, Any]]]):
         *,
         batch_size: int,
         samples_per_label: int | None,
-        convert: Callable[[str, list[str]], tuple[str, list[Any]]],
+        convert: Convert,
         seed: int,
         process: tuple[int, int] = (0, 1),
         drop_last: bool = False,
@@ -99,7 +100,7 @@ class StreamBatches(IterableDataset[list[dict[str, Any]]]):
         )
         if label_ids is not None:
             batch["label"] = label_ids[rows].tolist()
-        return [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
+        return rows_of(batch)
 
 
 def sampler_of_part(label_ids: np.ndarray, batch_size: int, k: int, seed: int, source: str) -> GroupByLabelSampler:
