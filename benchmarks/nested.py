@@ -22,7 +22,7 @@ from common import Results, mean_and_std, print_table, read_rows
 from datasets import Dataset
 
 from tercet.runs import RunSettings, evaluate, train
-from tercet.runs.settings import PARTS
+from tercet.runs.limits import PARTS
 
 SEPARATORS = {"flat": None, "nested": "/"}
 METRICS = {

@@ -8,7 +8,8 @@ import pytest
 
 from tercet.errors import DataError
 from tercet.runs import RunSettings
-from tercet.runs.settings import check_eval_fraction, describe
+from tercet.runs.limits import check_eval_fraction
+from tercet.runs.settings import describe
 from tests.child import ENVIRONMENT
 
 

@@ -25,7 +25,8 @@ from tercet.comparison.grid import separator_in_grid
 from tercet.comparison.plan import DEFAULT_EPOCHS
 from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, ReadOptions
 from tercet.errors import DataError
-from tercet.runs.settings import RunSettings, check_value, describe
+from tercet.runs.limits import check_value
+from tercet.runs.settings import RunSettings, describe
 
 _DEFAULTS = RunSettings()
 

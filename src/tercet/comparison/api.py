@@ -22,13 +22,8 @@ from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, FileArguments
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord
-from tercet.runs.settings import (
-    DEFAULT_MODEL,
-    RunSettings,
-    check_eval_fraction,
-    check_value,
-    given_settings,
-)
+from tercet.runs.limits import check_eval_fraction, check_value
+from tercet.runs.settings import DEFAULT_MODEL, RunSettings, given_settings
 from tercet.runs.trackers import tracker_names
 
 if TYPE_CHECKING:

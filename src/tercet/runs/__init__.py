@@ -2,7 +2,8 @@
 
     train_model.py       train: the public function, which `tercet train` calls
     evaluate_model.py    evaluate: the public function, which `tercet evaluate` calls
-    settings.py          RunSettings: names, defaults, descriptions and limits of the settings
+    settings.py          RunSettings: names, defaults and descriptions of the settings
+    limits.py            the limits of the settings
     recipe.py            choose the number of epochs and the learning rate
     margin.py            choose the distance and the margin by the scale of the embeddings
     time_limit.py        fit the number of steps to a time limit

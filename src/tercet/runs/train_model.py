@@ -19,6 +19,7 @@ from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.records import RunRecord
 from tercet.runs import publishing
+from tercet.runs.limits import check_eval_fraction, check_jaccard_weights
 from tercet.runs.output import reserves_output
 from tercet.runs.repeat import (
     changed_arguments,
@@ -29,13 +30,7 @@ from tercet.runs.repeat import (
     skips_encoder,
 )
 from tercet.runs.results import TrainingRun
-from tercet.runs.settings import (
-    DEFAULT_MODEL,
-    RunSettings,
-    check_eval_fraction,
-    check_jaccard_weights,
-    given_settings,
-)
+from tercet.runs.settings import DEFAULT_MODEL, RunSettings, given_settings
 
 if TYPE_CHECKING:
     import torch

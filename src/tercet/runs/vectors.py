@@ -16,9 +16,9 @@ from tercet._multi_labels import number_label_sets
 from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, ReadOptions
 from tercet.errors import DataError
 from tercet.records import RunRecord
+from tercet.runs.limits import check_eval_fraction, check_jaccard_weights
 from tercet.runs.output import runs_inside
 from tercet.runs.repeat import changed_arguments, check_kind, check_same_rows, note_other_environment
-from tercet.runs.settings import check_eval_fraction, check_jaccard_weights
 
 if TYPE_CHECKING:
     from tercet.heads import LinearHead
