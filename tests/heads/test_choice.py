@@ -7,7 +7,8 @@ import torch
 from tercet.errors import DataError, EmbeddingError
 from tercet.evaluation import label_metrics
 from tercet.heads import HeadSettings, choose_head, train_head
-from tercet.heads.choice import _sample
+from tercet.heads.choice import HeadScore, _sample
+from tercet.heads.decision import decide
 from tercet.heads.scoring import score_rows
 
 CANDIDATES = tuple(HeadSettings(steps=20, batch_size=64, learning_rate=0.01, dropout=dropout) for dropout in (0.0, 0.3))
@@ -47,6 +48,58 @@ def test_random_labels_get_no_head():
         assert choice.head is None
         assert choice.settings is None
         assert choice.reason.startswith("no head, because the best one")
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_two_labels_at_random_get_no_head_although_map_at_r_rises(seed):
+    """As a head moves the training rows of a label into one place."""
+    x = np.random.default_rng(seed).normal(size=(400, 256)).astype(np.float32)
+    y = np.random.default_rng(seed + 10).permutation(np.arange(400) % 2)
+    settings = [HeadSettings(steps=60, batch_size=128, learning_rate=0.02, dropout=0)]
+    choice = choose_head(x, y, candidates=settings)
+    none, best = choice.scores
+    assert best.score > none.score + 2 * best.standard_error
+    assert choice.settings is None
+    assert choice.reason.startswith(
+        "no head, because the labels are at chance (always giving the most frequent label is right for 50.0 %), and "
+    )
+    forced = choose_head(x, y, candidates=settings, allow_none=False)
+    assert forced.reason.startswith("a head with dropout 0: ")
+
+
+def _scores(none, best, standard_error=0.01):
+    """Scores of no head and of one head, each with an accuracy and MAP@R."""
+    return [
+        HeadScore(settings=settings, map_at_r=values[1], accuracy=values[0], score=(2 * values[0] + values[1]) / 3,
+                  standard_error=standard_error)
+        for settings, values in ((None, none), (CANDIDATES[0], best))
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("none", "best", "frequent", "scored", "wins"),
+    [
+        ((0.51, 0.26), (0.50, 0.50), 0.5, 400, False),
+        ((0.51, 0.26), (0.60, 0.50), 0.5, 400, True),  # better than always giving one label
+        ((0.55, 0.26), (0.54, 0.50), 0.5, 20, True),  # too few rows to know
+        ((0.95, 0.70), (0.95, 0.90), 0.95, 400, False),
+        ((0.90, 0.50), (0.90, 0.80), 0.1, 400, True),
+    ],
+)
+def test_a_head_must_not_win_by_map_at_r_of_labels_at_chance(none, best, frequent, scored, wins):
+    options = {"frequent": frequent, "scored": scored}
+    settings, reason = decide(_scores(none, best), CANDIDATES[:1], "MAP@R", allow_none=True, **options)
+    assert (settings is not None) == wins
+    assert reason.startswith("a head with" if wins else "no head, because the labels are at chance")
+    assert decide(_scores(none, best), CANDIDATES[:1], "MAP@R", allow_none=False, **options)[0] is not None
+
+
+def test_a_head_that_is_worse_than_none_says_so():
+    reasons = [
+        decide(_scores((0.8, 0.4), best), CANDIDATES[:1], "MAP@R", frequent=0.1, scored=400, allow_none=False)[1]
+        for best in ((0.7, 0.35), (0.79, 0.4))
+    ]
+    assert [reason.endswith("; without a head, it would be better") for reason in reasons] == [True, False]
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ A head improves the embeddings of any model in seconds, because the model itself
 linear.py     `LinearHead`, the matrix and its application
 labels.py     the labels of the rows: one, several or nested
 training.py   `train_head` and its settings
+decision.py   the decision between heads and no head by their scores
 choice.py     `choose_head`, which chooses the settings of a head by cross-validation
 scoring.py    scores of embeddings by the labels of their rows
 storage.py    `save_head` and `load_head`

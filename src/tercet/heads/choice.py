@@ -23,6 +23,7 @@ from tercet.data.loading.vectors import vector_keys
 from tercet.data.splits.folds import deal_folds
 from tercet.errors import DataError, EmbeddingError
 from tercet.evaluation.balanced_sample import first_rows_of_each_label, rows_per_label
+from tercet.heads.decision import decide
 from tercet.heads.labels import NestedLabels, RowLabels
 from tercet.heads.linear import LinearHead
 from tercet.heads.scoring import score_labels
@@ -43,8 +44,6 @@ _FOLDS = 4
 _MIN_SCORED_ROWS = 1_500
 # With fewer rows, no difference between candidates is beyond noise.
 _MIN_ROWS = 100
-# No head wins unless another candidate is better by this number of standard errors, for 95 % confidence.
-_STANDARD_ERRORS = 2.0
 # Larger data are sampled, because the time of a score grows with the square of the number of rows.
 _MAX_ROWS = 20_000
 # The training in a fold takes about a second. It ranks the candidates as the complete training does. If a candidate has
@@ -105,8 +104,8 @@ def choose_head(
 ) -> HeadChoice:
     """Choose the settings of a head by cross-validation, and train it on all rows.
 
-    The candidate with the highest score wins. No head wins if the winner is not better by two
-    standard errors.
+    The candidate with the highest score wins. No head wins if the winner is not better by two standard errors, or if
+    the labels are at chance: no classifier is better than always giving the most frequent label.
     With a smaller `dimension`, "no head" means the first principal directions, which are then returned as a head.
 
     Args:
@@ -150,7 +149,8 @@ def choose_head(
     start = initial_weight(x, out_dim)
     scores = _cross_validate(x, rows, keys, out_dim, seed, candidates)
     metric = "MAP@R, the mean over the levels," if isinstance(rows, NestedLabels) else "MAP@R"
-    settings, reason = _decide(scores, candidates, metric, allow_none=allow_none)
+    frequent, scored = float(np.bincount(rows.strata()).max()) / len(rows), min(len(rows), _MIN_SCORED_ROWS)
+    settings, reason = decide(scores, candidates, metric, frequent=frequent, scored=scored, allow_none=allow_none)
     head = None if out_dim == x.shape[1] else LinearHead(start)
     if settings is not None:
         head = fit_head(x, rows, start, settings)
@@ -232,31 +232,6 @@ def _score_fold(
         heads.append(fit_head(reference, given, start, settings))
     mapped = ((head(reference).cpu(), head(held_out).cpu()) for head in heads)
     return torch.stack([score_labels(found, given, rows, wanted) for found, rows in mapped])
-
-
-def _decide(
-    scores: list[HeadScore], candidates: list[HeadSettings], metric: str, *, allow_none: bool
-) -> tuple[HeadSettings | None, str]:
-    """Return the settings of the winner, None for no head, and the reason."""
-    if not scores:
-        why = "because it cannot be measured whether one helps: the rows are too few, or do not form triplets in folds"
-        if allow_none:
-            return None, f"no head, {why}"
-        # Of all candidates, the most dropout changes the embeddings least.
-        gentle = max(candidates, key=lambda candidate: candidate.dropout)
-        return gentle, f"a head with dropout {gentle.dropout:g}, {why}"
-    none, best = scores[0], max(scores[1:], key=lambda candidate: candidate.score)
-    assert best.settings is not None
-    measured = (
-        f"in cross-validation over training rows, {metric} is {best.map_at_r:.3f} with it and {none.map_at_r:.3f} "
-        "without a head"
-    )
-    if best.accuracy is not None and none.accuracy is not None:
-        measured += f", and the accuracy {100 * best.accuracy:.1f} % and {100 * none.accuracy:.1f} %"
-    head = f"dropout {best.settings.dropout:g}"
-    if allow_none and best.score <= none.score + _STANDARD_ERRORS * best.standard_error:
-        return None, f"no head, because the best one ({head}) is not better beyond noise: {measured}"
-    return best.settings, f"a head with {head}: {measured}"
 
 
 def _sample(label_ids: np.ndarray, seed: int) -> np.ndarray:
