@@ -19,6 +19,11 @@ def seconds_per_step(trainer: SentenceTransformerTrainer) -> float:
 
     The weights and the state of the random numbers do not change: the optimizer updates copies of the weights.
     """
+    with trainer.only_trained_rows():
+        return _seconds_per_step(trainer)
+
+
+def _seconds_per_step(trainer: SentenceTransformerTrainer) -> float:
     model, device = trainer.model, trainer.args.device
     dataset = trainer._rows(trainer.train_dataset)
     size = trainer.args.train_batch_size

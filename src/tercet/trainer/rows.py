@@ -4,6 +4,7 @@ Rows                 rows that were tokenized once
 ColumnConverter      converts drawn texts of a column; it can be sent to a spawned worker process
 TextRows             rows of a large data set, which are tokenized each time a row is read
 TransformedRows      rows of a data set with a transform, which is applied and tokenized each time a row is read
+distinct_tokens      the ids of all tokens that were tokenized once
 ConcatenatedRows     the rows of several data sets, of which each batch has those of one
 """
 
@@ -11,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
 from torch.utils.data import ConcatDataset, Dataset
 
 from tercet._texts import check_texts
@@ -31,6 +33,13 @@ def rows_of(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
         [{'sentence_input_ids': [1, 2], 'label': 0}, {'sentence_input_ids': [3], 'label': 1}]
     """
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def distinct_tokens(tokens: Any) -> np.ndarray:
+    """Return the ids of all tokens of a `datasets.Dataset` from `tercet.trainer.collate.tokenize` `(num_ids,)`."""
+    columns = [tokens.data.column(name) for name in tokens.column_names if name.endswith(TOKEN_IDS.format(""))]
+    found = [np.unique(chunk.flatten().to_numpy()) for column in columns for chunk in column.chunks]
+    return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
 
 
 class ColumnConverter:

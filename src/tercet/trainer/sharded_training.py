@@ -11,10 +11,10 @@ from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 
 from tercet.errors import DataError
 from tercet.trainer.sharding import Sharding, gathered_model, shard_of
-from tercet.trainer.steps import StepTrainer
+from tercet.trainer.trained_rows_training import TrainedRowsTrainer
 
 
-class ShardedTrainer(StepTrainer):
+class ShardedTrainer(TrainedRowsTrainer):
     """The part of `SentenceTransformerTrainer` that shards the model, and saves all of it.
 
     accelerate shards models on GPUs only, and changes the files of checkpoints. So it prepares everything but the model

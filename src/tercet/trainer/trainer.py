@@ -3,7 +3,7 @@
 `transformers` provides callbacks, checkpoints, resuming, logging, mixed precision, gradient accumulation, early
 stopping and distributed training. The base classes define what differs, one part of the trainer each: `preparing.py`,
 `sampling.py`, `tokenizing.py`, `dataloading.py`, `collating_ahead.py`, `pushing.py`, `memories.py`, `monitoring.py`,
-`steps.py`, `sharded_training.py`, `evaluating.py` and `checkpointing.py`.
+`steps.py`, `trained_rows_training.py`, `sharded_training.py`, `evaluating.py` and `checkpointing.py`.
 """
 
 import math
@@ -271,6 +271,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         try:
             result = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
         finally:
+            self._stop_trained_rows()
             for loss in map(innermost, set_losses(self.loss)):
                 if isinstance(loss, BaseLoss):
                     loss.defer_checks = False

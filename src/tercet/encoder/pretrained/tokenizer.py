@@ -69,10 +69,10 @@ def check_ids_fit(tokenizer: Any, rows: int, place: str = "this model") -> None:
 def embedding_rows(auto_model: Any) -> int | None:
     """Return the number of rows of the token embeddings, or None if the encoder has no such table."""
     try:
-        weight = auto_model.get_input_embeddings().weight
+        table = auto_model.get_input_embeddings()
+        return int(getattr(table, "num_embeddings", None) or table.weight.shape[0])
     except (AttributeError, NotImplementedError):  # For example, an encoder that hashes characters.
         return None
-    return int(weight.shape[0])
 
 
 def _check_same_as_file(tokenizer: Any, folder: Path) -> None:

@@ -1,0 +1,106 @@
+"""Train only the word embeddings of the tokens that the training data have (see `trained_rows.py`)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tercet.encoder.modules import StaticEmbedding, Transformer
+from tercet.encoder.packing.self_check import PROBE_SENTENCES
+from tercet.trainer.preparing import parts_of
+from tercet.trainer.rows import Rows, distinct_tokens
+from tercet.trainer.steps import StepTrainer
+from tercet.trainer.streaming import Stream
+from tercet.trainer.trained_rows import TrainedRows, can_train_rows
+
+# These change no row whose gradients were all 0, if there is no weight decay.
+_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused")
+# With more rows than this part of all, little would be saved.
+_MOST_ROWS = 0.5
+
+
+class TrainedRowsTrainer(StepTrainer):
+    """The part of `SentenceTransformerTrainer` that leaves word embeddings out which no training token needs.
+
+    It does so on a CPU in one process, without weight decay, with AdamW, if all tokens are known before the first step.
+    The result is that of a training of all rows; on a GPU and in several processes it was not tried.
+    """
+
+    _trained_rows: TrainedRows | None = None
+
+    def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
+        """Leave out the rows before the optimizer is created."""
+        self._trained_rows = self._start_trained_rows() if self.optimizer is None else None
+        return super()._prepare_for_training(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Create the optimizer, whose saved state is that of all rows."""
+        optimizer = super().create_optimizer(model)
+        if self._trained_rows is not None and self._trained_rows.is_active:
+            self._trained_rows.follow(optimizer)
+        return optimizer
+
+    def _finalize_training(self, *args: Any, **kwargs: Any) -> Any:
+        """Give the model all rows back before the best one is loaded and callbacks of the end run."""
+        self._stop_trained_rows()
+        return super()._finalize_training(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def _stop_trained_rows(self) -> None:
+        if self._trained_rows is not None:
+            self._trained_rows.stop()
+            self._trained_rows = None
+
+    @contextmanager
+    def only_trained_rows(self) -> Iterator[None]:
+        """Leave out in the `with` block the rows that a training would leave out, so that its steps can be timed."""
+        rows = self._start_trained_rows() if self.optimizer is None else None
+        try:
+            yield
+        finally:
+            if rows is not None:
+                rows.stop()
+
+    def _start_trained_rows(self) -> TrainedRows | None:
+        """Leave out the rows of the word embeddings that are not trained, if the result is the same."""
+        args, encoder = self.args, self.model.input_module
+        same_result = (
+            args.weight_decay == 0
+            and args.optim in _OPTIMIZERS
+            and not args.optim_args
+            and self.optimizer_cls_and_kwargs is None
+        )
+        if not same_result or args.world_size > 1 or args.fsdp or args.torch_compile:
+            return None
+        if not isinstance(encoder, (Transformer, StaticEmbedding)):
+            return None
+        layer: Any = encoder.word_embeddings
+        if not can_train_rows(layer) or _number_of_places(self.model, layer.weight) > 1:
+            return None
+        tokens = self._training_tokens()
+        if tokens is None or len(tokens) > _MOST_ROWS * len(layer.weight):
+            return None
+        return TrainedRows(layer, torch.from_numpy(tokens))
+
+    def _training_tokens(self) -> np.ndarray | None:
+        """Return the ids of all tokens of a training `(num_tokens,)`, ascending; None if they are not all known.
+
+        Special tokens and those of the self-check of packing are among them.
+        """
+        if isinstance(self.train_dataset, Stream):
+            return None
+        encoder = self.model.input_module
+        found = [np.asarray(list(encoder.special_ids)), *map(np.asarray, encoder.token_ids(PROBE_SENTENCES))]
+        for part in parts_of(self.train_dataset).values():
+            rows = self._rows(part)
+            if not self._packs or type(rows) is not Rows:
+                return None
+            found.append(distinct_tokens(rows.rows))
+        return np.unique(np.concatenate(found).astype(np.int64))
+
+
+def _number_of_places(model: nn.Module, weight: nn.Parameter) -> int:
+    """Return in how many places a model has a weight: more than one if it is tied."""
+    return sum(value is weight for module in model.modules() for value in module._parameters.values())

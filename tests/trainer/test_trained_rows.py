@@ -1,0 +1,358 @@
+"""Training the word embeddings of the training tokens alone: the same run as with all, and what others see of it."""
+
+import copy
+import io
+
+import pytest
+import torch
+from datasets import Dataset
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from torch import nn
+from transformers import TrainerCallback
+
+from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
+from tercet.encoder.modules import StaticEmbedding
+from tercet.trainer import trained_rows_training
+from tercet.trainer.pace import seconds_per_step
+from tercet.trainer.trained_rows import TrainedRows, can_train_rows
+from tests.conftest import TOPICS, WORDS, build_bert, build_roberta
+from tests.ranks import run_ranks
+from tests.trainer.helpers import flat_weights, logged_losses, make_arguments, make_trainer
+
+UNUSED = [f"unused{number}" for number in range(400)]
+
+
+@pytest.fixture(scope="module", params=[build_bert, build_roberta], ids=["bert", "roberta"])
+def encoder(request, tmp_path_factory):
+    """A tiny encoder of which most words occur in no training sentence."""
+    folder = request.param(tmp_path_factory.mktemp("large"))
+    model = SentenceTransformer(folder)
+    model.tokenizer.add_tokens(UNUSED)
+    model[0].auto_model.resize_token_embeddings(len(model.tokenizer), mean_resizing=False)
+    model.save(folder / "model")
+    return folder / "model"
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """A function that turns the training of some rows alone on or off."""
+
+    def turn(on):
+        monkeypatch.setattr(trained_rows_training, "_MOST_ROWS", 0.9 if on else 0.0)
+
+    return turn
+
+
+class Watch(TrainerCallback):
+    """Keep the number of rows of the word embeddings in each step, and what `look` returns after the second one."""
+
+    def __init__(self, look=None):
+        self.rows, self.seen, self._look = set(), None, look
+
+    def on_step_end(self, args, state, control, model=None, optimizer=None, **kwargs):
+        """Look at the model."""
+        self.rows.add(len(model.input_module.word_embeddings.weight))
+        if state.global_step == 2 and self._look is not None:
+            self.seen = self._look(model, optimizer)
+
+
+def run(encoder, folder, data, *, look=None, resume=None, **options):
+    """Train, and return the trainer and its callback."""
+    watch = Watch(look)
+    trainer = make_trainer(encoder, folder, data, callbacks=[watch], **options)
+    trainer.train(resume_from_checkpoint=resume)
+    return trainer, watch
+
+
+@pytest.mark.parametrize("changes", [{}, {"optim": "adamw_torch", "gradient_accumulation_steps": 2}, {"bf16": True}])
+def test_a_run_is_bit_identical_to_one_of_all_rows(changes, encoder, labelled, tmp_path, alone):
+    """With dropout."""
+    weights, losses_ = [], []
+    for on in (True, False):
+        alone(on)
+        trainer, watch = run(encoder, tmp_path / str(on), labelled, changes={"max_grad_norm": 0.0, **changes})
+        total = trainer.model.input_module.word_embeddings.num_embeddings
+        assert (max(watch.rows) < total / 2) == on
+        assert type(trainer.model.input_module.word_embeddings) is nn.Embedding
+        weights.append(flat_weights(trainer.model))
+        losses_.append(logged_losses(trainer))
+    assert losses_[0] == losses_[1]
+    assert torch.equal(*weights)
+
+
+@pytest.mark.parametrize("changes", [{"max_grad_norm": 0.01}, {"mini_batch_tokens": 16}])
+def test_a_run_equals_one_of_all_rows(changes, encoder, labelled, tmp_path, alone):
+    """The norm of the gradient, or the gradient, is summed in another order. In float64, this changes no digit."""
+    weights = []
+    for on in (True, False):
+        alone(on)
+        model = SentenceTransformer(encoder).double()
+        arguments = make_arguments(tmp_path / str(on), **changes)
+        loss = losses.BatchAllTripletLoss(model, margin=0.3)
+        SentenceTransformerTrainer(model, arguments, labelled, loss=loss).train()
+        weights.append(flat_weights(model))
+    torch.testing.assert_close(*weights, rtol=0, atol=1e-8)
+
+
+def test_triplets_several_sets_and_a_callback_of_the_end(encoder, labelled, sentences, tmp_path, alone):
+    data = Dataset.from_dict({"a": sentences[:8], "p": sentences[8:], "n": sentences[::-1][:8]})
+    seen = {}
+
+    class End(TrainerCallback):
+        def on_train_end(self, args, state, control, model=None, optimizer=None, **kwargs):
+            seen[len(model.input_module.word_embeddings.weight)] = optimizer.state_dict()["state"][0]["exp_avg"].shape
+
+    alone(True)
+    for kind, rows in ((losses.TripletLoss, data), (losses.BatchAllTripletLoss, {"x": labelled, "y": labelled})):
+        changes = {"batch_sampler": "batch_sampler"} if kind is losses.TripletLoss else {}
+        trainer = make_trainer(
+            encoder, tmp_path / kind.__name__, rows, kind, changes=changes, callbacks=[End(), watch := Watch()]
+        )
+        trainer.train()
+        layer = trainer.model.input_module.word_embeddings
+        assert max(watch.rows) < layer.num_embeddings / 2
+        assert seen.keys() == {layer.num_embeddings}
+        assert seen[layer.num_embeddings] == layer.weight.shape
+        parameters = [value for group in trainer.optimizer.param_groups for value in group["params"]]
+        assert any(value is layer.weight for value in parameters)
+
+
+def test_others_see_all_rows_in_the_middle_of_a_run(encoder, labelled, tmp_path, alone):
+    """The state, a saved model, a copy, a pickled model, embeddings of other words, and the state of the optimizer."""
+    words = [" ".join(UNUSED[:3]), "the team won"]
+
+    def look(model, optimizer):
+        buffer = io.BytesIO()
+        torch.save(model, buffer)
+        buffer.seek(0)
+        model.save_pretrained(tmp_path / "inside")
+        return {
+            "state": {name: value.clone() for name, value in model.state_dict().items()},
+            "saved": SentenceTransformer(tmp_path / "inside").state_dict(),
+            "copy": copy.deepcopy(model).state_dict(),
+            "pickled": torch.load(buffer, weights_only=False).state_dict(),
+            "embeddings": model.encode(words),
+            "kinds": (type(copy.deepcopy(model).input_module.word_embeddings), model.training),
+            "optimizer": {number: copy.deepcopy(values) for number, values in optimizer.state_dict()["state"].items()},
+        }
+
+    found = []
+    for on in (True, False):
+        alone(on)
+        found.append(run(encoder, tmp_path / str(on), labelled, look=look)[1].seen)
+    with_rows, plain = found
+    for name in ("saved", "copy", "pickled"):
+        assert with_rows[name].keys() == plain["state"].keys()
+        assert all(torch.equal(value, with_rows["state"][key]) for key, value in with_rows[name].items())
+    torch.testing.assert_close(with_rows["state"], plain["state"], rtol=0, atol=0)
+    assert (with_rows["embeddings"] == plain["embeddings"]).all()
+    assert with_rows["kinds"] == plain["kinds"] == (nn.Embedding, True)
+    torch.testing.assert_close(with_rows["optimizer"], plain["optimizer"], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("first", "then"), [(True, True), (True, False), (False, True)])
+def test_a_checkpoint_is_resumed_with_and_without(first, then, encoder, labelled, tmp_path, alone):
+    changes = {"save_strategy": "steps", "save_steps": 2, "max_steps": 6}
+    alone(first)
+    whole, _ = run(encoder, tmp_path / "run", labelled, changes=changes)
+    alone(then)
+    resumed, watch = run(
+        encoder, tmp_path / "run", labelled, changes=changes, resume=str(tmp_path / "run" / "checkpoint-2")
+    )
+    assert (max(watch.rows) < 300) == then
+    assert torch.equal(flat_weights(resumed.model), flat_weights(whole.model))
+
+
+def test_rows_outside_that_have_a_state_are_trained(encoder, labelled, tmp_path, alone):
+    """Only another run could write such a state, so all rows are trained."""
+    alone(True)
+    changes = {"save_strategy": "steps", "save_steps": 2, "max_steps": 4}
+    run(encoder, tmp_path / "run", labelled, changes=changes)
+    trainer = make_trainer(encoder, tmp_path / "run", labelled, changes=changes)
+    layer = trainer.model.input_module.word_embeddings
+    trained = TrainedRows(layer, torch.arange(20))
+    optimizer = torch.optim.AdamW(trainer.model.parameters())
+    trained.follow(optimizer)
+    state = optimizer.state_dict()
+    moments = {name: torch.ones(layer.num_embeddings, layer.embedding_dim) for name in ("exp_avg", "exp_avg_sq")}
+    state["state"] = {0: {"step": torch.tensor(1.0), **moments}}
+    optimizer.load_state_dict(state)
+    assert not trained.is_active
+    assert optimizer.state[layer.weight]["exp_avg"].shape == layer.weight.shape
+
+
+def test_a_token_that_a_subclass_adds_is_trained(encoder, labelled, tmp_path, alone):
+    """From its first step on, all rows are trained, with the state and the gradients so far."""
+
+    class Replacing(SentenceTransformerTrainer):
+        def compute_loss(self, model, inputs, *args, **kwargs):
+            if self.state.global_step >= 2:
+                features = inputs["features"]
+                features["input_ids"] = features["input_ids"].clone()
+                features["input_ids"][0, 1] = len(self.model.tokenizer) - 1
+            return super().compute_loss(model, inputs, *args, **kwargs)
+
+    weights = []
+    for on in (True, False):
+        alone(on)
+        model = SentenceTransformer(encoder).double()
+        watch = Watch()
+        trainer = Replacing(
+            model,
+            make_arguments(tmp_path / str(on), max_steps=4, gradient_accumulation_steps=2),
+            labelled,
+            loss=losses.BatchAllTripletLoss(model, margin=0.3),
+            callbacks=[watch],
+        )
+        trainer.train()
+        assert (min(watch.rows) < 300) == on
+        assert max(watch.rows) == len(model.tokenizer)
+        weights.append(flat_weights(model))
+    torch.testing.assert_close(*weights, rtol=0, atol=1e-8)
+
+
+def test_weights_can_be_loaded_in_the_middle(encoder, labelled, tmp_path, alone):
+    start = SentenceTransformer(encoder).state_dict()
+    alone(True)
+
+    def look(model, optimizer):
+        model.load_state_dict(start)
+        return {name: value.clone() for name, value in model.state_dict().items()}
+
+    found = run(encoder, tmp_path, labelled, look=look)[1].seen
+    torch.testing.assert_close(found, start, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"weight_decay": 0.01}, {"optim": "sgd"}, {"optim": "adafactor"}, {"optim_args": "amsgrad=True"}],
+)
+def test_all_rows_are_trained_if_the_result_could_differ(changes, encoder, labelled, tmp_path, alone):
+    alone(True)
+    trainer, watch = run(encoder, tmp_path, labelled, changes=changes)
+    assert watch.rows == {trainer.model.input_module.word_embeddings.num_embeddings}
+
+
+def test_all_rows_are_trained_if_the_tokens_are_not_known(encoder, labelled, tmp_path, alone, monkeypatch):
+    """A data set with a transform, an own collator, a stream, an own optimizer, and a data set that is too large."""
+    from tercet.trainer import dataloading
+
+    alone(True)
+    changing = labelled.with_transform(lambda rows: {**rows, "text": [f"{text} new" for text in rows["text"]]})
+    own = make_trainer(encoder, tmp_path / "own", labelled)
+    for name, data, options in (
+        ("transform", changing, {}),
+        ("stream", labelled.to_iterable_dataset(), {"changes": {"max_steps": 3}}),
+        ("optimizer", labelled, {"optimizer_cls_and_kwargs": (torch.optim.AdamW, {"lr": 1e-3})}),
+    ):
+        trainer, watch = run(encoder, tmp_path / name, data, **options)
+        assert watch.rows == {trainer.model.input_module.word_embeddings.num_embeddings}, name
+    monkeypatch.setattr(dataloading, "ROWS_TOKENIZED_ONCE", 3)
+    assert run(encoder, tmp_path / "large", labelled)[1].rows == {own.model.input_module.word_embeddings.num_embeddings}
+
+
+def test_a_failed_run_gives_the_rows_back(encoder, labelled, tmp_path, alone):
+    alone(True)
+
+    def fail(model, optimizer):
+        raise KeyboardInterrupt
+
+    trainer = make_trainer(encoder, tmp_path, labelled, callbacks=[Watch(fail)])
+    before = trainer.model.input_module.word_embeddings.weight
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    layer = trainer.model.input_module.word_embeddings
+    assert layer.weight is before
+    assert type(layer) is nn.Embedding
+    assert not layer._state_dict_hooks
+
+
+def test_a_second_training_goes_on(encoder, labelled, tmp_path, alone):
+    """The optimizer of the first one has all rows, and keeps them."""
+    weights = []
+    for on in (True, False):
+        alone(on)
+        trainer, _ = run(encoder, tmp_path / str(on), labelled)
+        trainer.train()
+        weights.append(flat_weights(trainer.model))
+    torch.testing.assert_close(*weights, rtol=0, atol=0)
+
+
+def test_the_pace_is_measured_with_these_rows(encoder, labelled, tmp_path, alone, monkeypatch):
+    alone(True)
+    trainer = make_trainer(encoder, tmp_path, labelled)
+    before, rows, step = flat_weights(trainer.model).clone(), set(), SentenceTransformerTrainer._training_step
+
+    def watched(self, *args, **kwargs):
+        rows.add(len(self.model.input_module.word_embeddings.weight))
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(SentenceTransformerTrainer, "_training_step", watched)
+    assert seconds_per_step(trainer) > 0
+    assert max(rows) < 300
+    assert torch.equal(flat_weights(trainer.model), before)
+
+
+def test_a_static_encoder(labelled, tmp_path, alone):
+    """Only its embeddings are trained, so its step is almost nothing but the optimizer."""
+    tokenizer = Tokenizer(WordLevel({word: n for n, word in enumerate([*WORDS, *UNUSED, "[UNK]"])}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    torch.manual_seed(0)
+    static = StaticEmbedding(tokenizer, embedding_dim=16)
+    start, weights = copy.deepcopy(static), []
+    for on in (True, False):
+        alone(on)
+        model = SentenceTransformer(modules=[copy.deepcopy(start)])
+        watch = Watch()
+        trainer = SentenceTransformerTrainer(
+            model,
+            make_arguments(tmp_path / str(on)),
+            labelled,
+            loss=losses.BatchAllTripletLoss(model, margin=0.3),
+            callbacks=[watch],
+        )
+        trainer.train()
+        assert (max(watch.rows) < 200) == on
+        weights.append(flat_weights(model))
+    torch.testing.assert_close(*weights, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Embedding(4, 2, sparse=True), nn.Embedding(4, 2, max_norm=1.0), nn.Embedding(4, 2, scale_grad_by_freq=True),
+        nn.EmbeddingBag(4, 2, mode="sum"), nn.Linear(4, 2), nn.Embedding.from_pretrained(torch.ones(4, 2)),
+    ],
+)  # fmt: skip
+def test_layers_whose_rows_are_not_trained_alone(layer):
+    assert not can_train_rows(layer)
+
+
+def test_a_padding_row_gets_no_gradient():
+    """As in `nn.Embedding`."""
+    plain = nn.Embedding(6, 3, padding_idx=4)
+    layer = copy.deepcopy(plain)
+    trained = TrainedRows(layer, torch.tensor([1, 2, 4]))
+    ids = torch.tensor([[4, 1], [2, 4]])
+    for one in (plain, layer):
+        (one(ids) ** 2).sum().backward()
+    trained.stop()
+    assert torch.equal(layer.weight.grad, plain.weight.grad)
+    assert not layer.weight.grad[4].any()
+
+
+def _two_processes(folder, encoder):
+    data = Dataset.from_dict({
+        "text": [sentence for topic in TOPICS.values() for sentence in topic],
+        "label": [name for name, topic in TOPICS.items() for _ in topic],
+    })  # fmt: skip
+    watch = run(encoder, folder, data, changes={"use_cpu": True, "per_device_train_batch_size": 4})[1]
+    assert len(watch.rows) == 1
+    assert min(watch.rows) > 400
+
+
+@pytest.mark.slow
+def test_two_processes_train_all_rows(encoder, tmp_path):
+    run_ranks(_two_processes, str(tmp_path), str(encoder), processes=2)
