@@ -1,7 +1,7 @@
 """Buckets: sentences of similar length, arranged in rows of equal width for attention."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from tercet._transfer import to_device
 # The maximum row width of the first bucket with shared rows. The further widths are 2, 4, … times as large. Wider rows
 # compute more masked pairs; narrower rows have more unused cells.
 FIRST_BUCKET_WIDTH = 32
+# The types of the devices on which the parts of the heads are copied to their cells one by one. Products of matrices
+# then need no second copy, as they would of cells with all heads. On a GPU, it is the number of kernels that counts.
+_HEADS_FIRST = {"cpu"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,21 +37,41 @@ class LengthBucket:
     token_of_cell: Tensor | None = None
     cell_of_token: Tensor | None = None
     segment_mask: Tensor | None = None
+    _by_heads: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     def to_rows(self, x: Tensor) -> Tensor:
         """Copy tokens to their cells: `(num_tokens, num_heads, head_dim) → (num_rows, num_heads, width, head_dim)`."""
-        cells: Tensor = x
-        if self.token_of_cell is not None:
-            cells = _ToCells.apply(x, self.token_of_cell, self.cell_of_token)  # type: ignore[no-untyped-call]
-        rows: Tensor = cells.unflatten(0, self.shape).transpose(1, 2)
-        return rows
+        if self.token_of_cell is None:
+            return x.unflatten(0, self.shape).transpose(1, 2)
+        if x.device.type in _HEADS_FIRST:
+            (rows, width), heads = self.shape, x.shape[1]
+            by_head: Tensor = _ToCells.apply(x.flatten(0, 1), *self._places_of_heads(heads))  # type: ignore[no-untyped-call]
+            return by_head.view(rows, heads, width, -1)
+        cells: Tensor = _ToCells.apply(x, self.token_of_cell, self.cell_of_token)  # type: ignore[no-untyped-call]
+        return cells.unflatten(0, self.shape).transpose(1, 2)
 
     def to_tokens(self, rows: Tensor) -> Tensor:
         """Copy cells back to tokens: `(num_rows, num_heads, width, head_dim) → (num_tokens, num_heads, head_dim)`."""
+        if self.cell_of_token is not None and rows.device.type in _HEADS_FIRST:
+            heads = rows.shape[1]
+            by_head: Tensor = _ToTokens.apply(rows.flatten(0, 2), self._places_of_heads(heads)[1])  # type: ignore[no-untyped-call]
+            return by_head.unflatten(0, (-1, heads))
         x: Tensor = rows.transpose(1, 2).flatten(0, 1)
         if self.cell_of_token is not None:
             x = _ToTokens.apply(x, self.cell_of_token)  # type: ignore[no-untyped-call]
         return x
+
+    def _places_of_heads(self, num_heads: int) -> tuple[Tensor, Tensor]:
+        """Return `token_of_cell` and `cell_of_token` for the parts of heads: tokens × heads, rows × heads × cells."""
+        if num_heads not in self._by_heads:
+            assert self.token_of_cell is not None
+            assert self.cell_of_token is not None
+            (rows, width), heads = self.shape, torch.arange(num_heads, device=self.token_of_cell.device)
+            tokens = self.token_of_cell.view(rows, 1, width) * num_heads + heads.view(1, -1, 1)
+            row, place = self.cell_of_token // width, self.cell_of_token % width
+            cells = (row.unsqueeze(1) * num_heads + heads) * width + place.unsqueeze(1)
+            self._by_heads[num_heads] = tokens.flatten(), cells.flatten()
+        return self._by_heads[num_heads]
 
 
 class _ToCells(torch.autograd.Function):
