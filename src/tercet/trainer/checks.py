@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import TrainerCallback
 
 from tercet._distributed import world_size
@@ -139,7 +139,7 @@ def check_finite(model: nn.Module, step: int, remaining: Callable[[], str]) -> N
     Raises:
         DataError: a weight is NaN or infinite.
     """
-    broken = [name for name, value in model.named_parameters() if not value.detach().isfinite().all()]
+    broken = [name for name, value in model.named_parameters() if not _is_finite(value.detach())]
     if broken:
         raise DataError(
             f"the training diverged: by step {step}, {counted(len(broken), 'weight')} of the model "
@@ -147,6 +147,11 @@ def check_finite(model: nn.Module, step: int, remaining: Callable[[], str]) -> N
             f"{remaining()}; use a lower learning_rate, a longer warm-up "
             "or max_grad_norm=1"
         )
+
+
+def _is_finite(weight: Tensor) -> bool:
+    """Return whether no value is NaN or infinite. A finite sum says so, without the copies that `isfinite` makes."""
+    return bool(weight.sum(dtype=torch.float32).isfinite()) or bool(weight.isfinite().all())
 
 
 def check_cross_batch_memory(loss: nn.Module) -> None:

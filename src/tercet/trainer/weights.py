@@ -12,6 +12,8 @@ from tercet.errors import DataError
 
 # The relative change is estimated from this number of values of each parameter.
 _SAMPLED_VALUES = 4096
+# `weight_sums` reads this number of values at a time.
+_VALUES_OF_PART = 1 << 20
 
 
 def load_weights(model: SentenceTransformer, folder: str | Path) -> None:
@@ -32,7 +34,7 @@ def load_weights(model: SentenceTransformer, folder: str | Path) -> None:
 
 @torch.no_grad()
 def weight_sums(model: nn.Module) -> list[float]:
-    """Return the sum and the norm of each trainable parameter in float64. They differ if a single bit differs.
+    """Return the sum and the norm of each part of the trainable weights in float64. They differ if a bit differs.
 
     The list is for comparisons within one process. It is empty if the model has no trainable parameter.
     """
@@ -40,8 +42,8 @@ def weight_sums(model: nn.Module) -> list[float]:
     for parameter in model.parameters():
         if parameter.requires_grad and parameter.is_floating_point():
             dtype = torch.float32 if parameter.device.type == "mps" else torch.float64
-            flat = parameter.detach().flatten()
-            values += [flat.sum(dtype=dtype), torch.linalg.vector_norm(flat, dtype=dtype)]
+            for part in parameter.detach().flatten().split(_VALUES_OF_PART):  # The norm copies its input in float64.
+                values += [part.sum(dtype=dtype), torch.linalg.vector_norm(part, dtype=dtype)]
     return torch.stack([value.cpu() for value in values]).tolist() if values else []
 
 
