@@ -14,10 +14,8 @@ _MODULES = [
     for path in sorted((_SOURCE / "tercet").rglob("*.py"))
     if ">>> " in path.read_text(encoding="utf-8")
 ]
-# Whether the example of this module gets a head depends on how a head is trained. Without one, it fails.
-_MODULES.remove("tercet.heads.choice")
-# Their examples encode with the bundled model.
-_SLOW = {"tercet.data.bundled", "tercet.decisions.classifier"}
+# Their examples encode with the bundled model, or train for seconds.
+_SLOW = {"tercet.data.bundled", "tercet.heads.choice", "tercet.decisions.classifier"}
 
 
 @pytest.mark.parametrize(

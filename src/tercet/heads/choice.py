@@ -128,7 +128,7 @@ def choose_head(
         >>> import torch
         >>> labels = torch.arange(240) % 3
         >>> embeddings = torch.nn.functional.one_hot(labels, 8) + torch.randn(240, 8, generator=torch.manual_seed(0))
-        >>> choice = choose_head(embeddings, labels)
+        >>> choice = choose_head(embeddings, labels, allow_none=False)
         >>> choice.head(embeddings).shape
         torch.Size([240, 8])
     """

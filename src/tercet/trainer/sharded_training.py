@@ -26,7 +26,7 @@ class ShardedTrainer(TrainedRowsTrainer):
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
         """Shard the model before the optimizer is created, so that the optimizer has the shards."""
         if not self.args.fsdp:
-            return super()._prepare_for_training(*args, **kwargs)  # type: ignore[no-untyped-call]
+            return super()._prepare_for_training(*args, **kwargs)
         if self._sharding is None or self._sharding.model is not self.model:
             self._check_own_optimizer()
             self.model.to(self.args.device)
@@ -34,7 +34,7 @@ class ShardedTrainer(TrainedRowsTrainer):
         else:  # The trainer runs again, with the optimizer that it has.
             self._sharding.shard()
         with _without_wrapping(self.accelerator):
-            prepared = super()._prepare_for_training(*args, **kwargs)  # type: ignore[no-untyped-call]
+            prepared = super()._prepare_for_training(*args, **kwargs)
         self._check_state_of_optimizer()
         # Another trainer of this model would not wrap it.
         vars(self.model).pop("_is_accelerate_prepared", None)
@@ -61,7 +61,7 @@ class ShardedTrainer(TrainedRowsTrainer):
         """Gather the model before the best one is loaded and callbacks of the end run. It stays gathered."""
         if self._sharding is not None:
             self._sharding.gather()
-        return super()._finalize_training(*args, **kwargs)  # type: ignore[no-untyped-call]
+        return super()._finalize_training(*args, **kwargs)
 
     def _get_grad_norm(self, *args: Any, **kwargs: Any) -> Any:
         norm = super()._get_grad_norm(*args, **kwargs)  # type: ignore[no-untyped-call]

@@ -41,25 +41,21 @@ class LengthBucket:
 
     def to_rows(self, x: Tensor) -> Tensor:
         """Copy tokens to their cells: `(num_tokens, num_heads, head_dim) → (num_rows, num_heads, width, head_dim)`."""
-        if self.token_of_cell is None:
-            return x.unflatten(0, self.shape).transpose(1, 2)
-        if x.device.type in _HEADS_FIRST:
+        if self.token_of_cell is not None and x.device.type in _HEADS_FIRST:
             (rows, width), heads = self.shape, x.shape[1]
-            by_head: Tensor = _ToCells.apply(x.flatten(0, 1), *self._places_of_heads(heads))  # type: ignore[no-untyped-call]
+            by_head: Tensor = _to_cells(x.flatten(0, 1), *self._places_of_heads(heads))
             return by_head.view(rows, heads, width, -1)
-        cells: Tensor = _ToCells.apply(x, self.token_of_cell, self.cell_of_token)  # type: ignore[no-untyped-call]
-        return cells.unflatten(0, self.shape).transpose(1, 2)
+        cells: Tensor = x if self.token_of_cell is None else _to_cells(x, self.token_of_cell, self.cell_of_token)
+        return cells.unflatten(0, self.shape).transpose(1, 2)  # type: ignore[no-any-return]
 
     def to_tokens(self, rows: Tensor) -> Tensor:
         """Copy cells back to tokens: `(num_rows, num_heads, width, head_dim) → (num_tokens, num_heads, head_dim)`."""
         if self.cell_of_token is not None and rows.device.type in _HEADS_FIRST:
             heads = rows.shape[1]
-            by_head: Tensor = _ToTokens.apply(rows.flatten(0, 2), self._places_of_heads(heads)[1])  # type: ignore[no-untyped-call]
-            return by_head.unflatten(0, (-1, heads))
-        x: Tensor = rows.transpose(1, 2).flatten(0, 1)
-        if self.cell_of_token is not None:
-            x = _ToTokens.apply(x, self.cell_of_token)  # type: ignore[no-untyped-call]
-        return x
+            by_head: Tensor = _to_tokens(rows.flatten(0, 2), self._places_of_heads(heads)[1])
+            return by_head.view(-1, heads, rows.shape[3])
+        cells: Tensor = rows.transpose(1, 2).flatten(0, 1)
+        return cells if self.cell_of_token is None else _to_tokens(cells, self.cell_of_token)  # type: ignore[no-any-return]
 
     def _places_of_heads(self, num_heads: int) -> tuple[Tensor, Tensor]:
         """Return `token_of_cell` and `cell_of_token` for the parts of heads: tokens × heads, rows × heads × cells."""
@@ -105,6 +101,10 @@ class _ToTokens(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (cell_of_token,) = ctx.saved_tensors
         return grad.new_zeros(ctx.num_cells, *grad.shape[1:]).index_copy_(0, cell_of_token, grad), None
+
+
+_to_cells: Any = _ToCells.apply
+_to_tokens: Any = _ToTokens.apply
 
 
 def fill_buckets(lengths: np.ndarray, device: torch.device) -> Iterator[LengthBucket]:
