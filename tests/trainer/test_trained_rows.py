@@ -237,7 +237,7 @@ def test_all_rows_are_trained_if_the_result_could_differ(changes, encoder, label
 
 def test_all_rows_are_trained_if_the_tokens_are_not_known(encoder, labelled, tmp_path, alone, monkeypatch):
     """A data set with a transform, an own collator, a stream, an own optimizer, and a data set that is too large."""
-    from tercet.trainer import dataloading
+    from tercet.trainer import tokenizing
 
     alone(True)
     changing = labelled.with_transform(lambda rows: {**rows, "text": [f"{text} new" for text in rows["text"]]})
@@ -249,7 +249,7 @@ def test_all_rows_are_trained_if_the_tokens_are_not_known(encoder, labelled, tmp
     ):
         trainer, watch = run(encoder, tmp_path / name, data, **options)
         assert watch.rows == {trainer.model.input_module.word_embeddings.num_embeddings}, name
-    monkeypatch.setattr(dataloading, "ROWS_TOKENIZED_ONCE", 3)
+    monkeypatch.setattr(tokenizing, "ROWS_TOKENIZED_ONCE", 3)
     assert run(encoder, tmp_path / "large", labelled)[1].rows == {own.model.input_module.word_embeddings.num_embeddings}
 
 

@@ -55,7 +55,7 @@ class LengthBucket:
             by_head: Tensor = _to_tokens(rows.flatten(0, 2), self._places_of_heads(heads)[1])
             return by_head.view(-1, heads, rows.shape[3])
         cells: Tensor = rows.transpose(1, 2).flatten(0, 1)
-        return cells if self.cell_of_token is None else _to_tokens(cells, self.cell_of_token)  # type: ignore[no-any-return]
+        return cells if self.cell_of_token is None else _to_tokens(cells, self.cell_of_token)
 
     def _places_of_heads(self, num_heads: int) -> tuple[Tensor, Tensor]:
         """Return `token_of_cell` and `cell_of_token` for the parts of heads: tokens × heads, rows × heads × cells."""
