@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 from gpu_ahead import encoding, training
+from gpu_graphs import graphs
 from gpu_models import SHAPES, build, texts_of
 from gpu_steps import CUDA, DEVICE, Case, loop, peak_mib, profile, reset_peak, synchronize, train, waits
 from gpu_tables import LIBRARIES, tables
@@ -188,6 +189,14 @@ def ahead(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
     return {**found, **training(Case(name, folders[name], *rest, plan.steps), plan.warmup, plan.block)}
 
 
+def graphs_of_layers(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
+    """Measure the layers of the first two cases with rounded numbers of tokens, and in CUDA graphs."""
+    return {
+        case.key: graphs(case)
+        for case in (Case(name, folders[name], *rest, plan.steps) for name, *rest in plan.cases[:2])
+    }
+
+
 def losses(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
     """Milliseconds of a forward and a backward pass of the losses, K = 4, dim = 384, and their peak memory."""
     from losses import ours, sentence_transformers
@@ -227,6 +236,7 @@ def profiles(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
 
 PARTS: dict[str, Callable[..., dict[str, Any]]] = {
     "steps": steps, "losses": losses, "encode": encode, "profile": profiles, "ahead": ahead, "trainer": trainer,
+    "graphs": graphs_of_layers,
 }  # fmt: skip
 
 

@@ -13,13 +13,13 @@ _ROUNDS = 3
 
 def training(case: Case, warmup: int, block: int) -> dict[str, Any]:
     """Steps of the trainer: batches collated in a thread or not, tokenized once or each time, copied with waiting."""
-    from tercet.trainer import dataloading
+    from tercet.trainer import tokenizing
     from tercet.trainer.collating_ahead import CollatingAheadTrainer
 
     def measure(*, thread: bool, rows_tokenized_once: int = 200_000, **arguments: Any) -> dict[str, Any]:
         with (
             patch.object(CollatingAheadTrainer, "_collates_ahead", lambda self: thread),
-            patch.object(dataloading, "ROWS_TOKENIZED_ONCE", rows_tokenized_once),
+            patch.object(tokenizing, "ROWS_TOKENIZED_ONCE", rows_tokenized_once),
         ):
             return train("tercet", case, warmup, block, **arguments)
 

@@ -43,6 +43,9 @@ def tables(report: dict[str, Any]) -> None:
         if isinstance(found, dict):
             speed = f"{found['per_second']:,.0f} per second" if "per_second" in found else f"{found['step_ms']:.1f} ms"
             print(f"ahead | {key}: {speed}")
+    for key, case in report.get("graphs", {}).items():
+        for name, found in case.items() if isinstance(case, dict) else ():
+            print(f"graphs | {key}, {name}: {found}")
     for key, found in report.get("losses", {}).items():
         if isinstance(found, dict):
             print(f"loss | {key}: " + ", ".join(
