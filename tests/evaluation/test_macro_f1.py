@@ -64,6 +64,40 @@ def test_classifiers_that_are_equally_good_seldom_differ():
     assert above <= 5
 
 
+@pytest.mark.parametrize("rare", [[1], [2], [1] * 5])
+def test_a_label_with_one_or_two_rows_seldom_differs_by_chance(rare):
+    """A bootstrap would find a difference in a third of these pairs of equally good encoders."""
+    given = np.concatenate([np.repeat([0, 1], 60), np.repeat(np.arange(2, 2 + len(rare)), rare)])
+    differ = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        first, second = (
+            np.where(rng.random(len(given)) < np.where(given < 2, 0.95, 0.5), given, np.where(given == 0, 1, 0))
+            for _ in range(2)
+        )
+        found = macro_f1_difference(given, [first], [second], num_resamples=100, seed=seed)
+        differ += found.high < 0 or found.low > 0
+    assert differ <= 6
+
+
+@pytest.mark.parametrize(("lost", "beyond_noise"), [(1, False), (3, False), (10, True)])
+def test_labels_with_one_row_that_are_lost(lost, beyond_noise):
+    """Ten labels have one row, which the first encoder classifies correctly."""
+    given = np.concatenate([np.repeat([0, 1], 100), np.arange(2, 12)])
+    after = given.copy()
+    after[200 : 200 + lost] = 0
+    found = macro_f1_difference(given, [given], [after])
+    assert (found.high < 0) == beyond_noise
+    assert (macro_f1_difference(given, [after], [given]).low > 0) == beyond_noise
+
+
+def test_one_encoder_may_lack_the_last_classifier():
+    """The logistic regression is left out if an encoder has too many dimensions for it."""
+    good, bad = _predicted(0.9, 0.7), _predicted(0.8, 0.2)
+    assert macro_f1_difference(GIVEN, [bad, good], [bad], num_resamples=50).high < 0
+    assert macro_f1_difference(GIVEN, [bad], [bad, good], num_resamples=50).low > 0
+
+
 def test_the_order_of_the_rows_changes_nothing():
     first, second, order = _predicted(0.8, 0.7), _predicted(0.9, 0.2), np.random.default_rng(1).permutation(len(GIVEN))
     found = macro_f1_difference(GIVEN, [first], [second], num_resamples=50)

@@ -206,7 +206,8 @@ def _rare_labels(gain: TrainingGain) -> str:
         max(scores.macro_f1 for scores in encoder.classifiers.values()) for encoder in (gain.untouched, gain.trained)
     )
     fell = f"fell from {shown_beside(before, after, '.3f')} to {shown_beside(after, before, '.3f')}"
-    return f" With each label counted equally, it is worse: the best macro-F1 {fell}; look at the labels with few rows."
+    worse = "If each label counts equally, training made it worse"
+    return f" {worse}: the best macro-F1 {fell}; look at the labels with few rows."
 
 
 def _search(gain: TrainingGain) -> str:
