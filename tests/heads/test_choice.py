@@ -7,8 +7,9 @@ import torch
 from tercet.errors import DataError, EmbeddingError
 from tercet.evaluation import label_metrics
 from tercet.heads import HeadSettings, choose_head, train_head
-from tercet.heads.choice import HeadScore, _sample
-from tercet.heads.decision import decide
+from tercet.heads import choice as choice_module
+from tercet.heads.choice import _sample
+from tercet.heads.decision import HeadScore, decide
 from tercet.heads.scoring import score_rows
 
 CANDIDATES = tuple(HeadSettings(steps=20, batch_size=64, learning_rate=0.01, dropout=dropout) for dropout in (0.0, 0.3))
@@ -67,6 +68,19 @@ def test_two_labels_at_random_get_no_head_although_map_at_r_rises(seed):
     assert forced.reason.startswith("a head with dropout 0: ")
 
 
+def test_chance_is_that_of_the_scored_rows(monkeypatch):
+    """Large data are sampled with equally many rows of each label, so the most frequent label is rarer there."""
+    monkeypatch.setattr(choice_module, "_MAX_ROWS", 400)
+    rng = np.random.default_rng(0)
+    y = np.concatenate([np.zeros(1600, dtype=int), np.repeat(np.arange(1, 21), 20)])
+    x = rng.normal(size=(2000, 64))
+    x[:, :8] = rng.normal(size=(21, 8))[y] + 0.7 * rng.normal(size=(2000, 8))
+    settings = [HeadSettings(steps=60, batch_size=128, learning_rate=0.02, dropout=0.1)]
+    choice = choose_head(x.astype(np.float32), y, candidates=settings)
+    assert 0.2 < choice.scores[1].accuracy < 0.8
+    assert choice.settings is not None
+
+
 def _scores(none, best, standard_error=0.01):
     """Scores of no head and of one head, each with an accuracy and MAP@R."""
     return [
@@ -87,7 +101,8 @@ def _scores(none, best, standard_error=0.01):
     ],
 )
 def test_a_head_must_not_win_by_map_at_r_of_labels_at_chance(none, best, frequent, scored, wins):
-    options = {"frequent": frequent, "scored": scored}
+    label_ids = np.where(np.arange(scored) < frequent * scored, 0, 1 + np.arange(scored))
+    options = {"label_ids": label_ids}
     settings, reason = decide(_scores(none, best), CANDIDATES[:1], "MAP@R", allow_none=True, **options)
     assert (settings is not None) == wins
     assert reason.startswith("a head with" if wins else "no head, because the labels are at chance")
@@ -96,7 +111,7 @@ def test_a_head_must_not_win_by_map_at_r_of_labels_at_chance(none, best, frequen
 
 def test_a_head_that_is_worse_than_none_says_so():
     reasons = [
-        decide(_scores((0.8, 0.4), best), CANDIDATES[:1], "MAP@R", frequent=0.1, scored=400, allow_none=False)[1]
+        decide(_scores((0.8, 0.4), best), CANDIDATES[:1], "MAP@R", label_ids=np.arange(400) % 10, allow_none=False)[1]
         for best in ((0.7, 0.35), (0.79, 0.4))
     ]
     assert [reason.endswith("; without a head, it would be better") for reason in reasons] == [True, False]

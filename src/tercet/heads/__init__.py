@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from tercet._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from tercet.heads.choice import HeadChoice, HeadScore, choose_head
+    from tercet.heads.choice import HeadChoice, choose_head
+    from tercet.heads.decision import HeadScore
     from tercet.heads.linear import LinearHead
     from tercet.heads.models import append_head
     from tercet.heads.storage import load_head, save_head
@@ -38,7 +39,8 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "choice": ("HeadChoice", "HeadScore", "choose_head"),
+        "choice": ("HeadChoice", "choose_head"),
+        "decision": ("HeadScore",),
         "linear": ("LinearHead",),
         "models": ("append_head",),
         "storage": ("load_head", "save_head"),

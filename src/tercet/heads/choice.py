@@ -23,7 +23,7 @@ from tercet.data.loading.vectors import vector_keys
 from tercet.data.splits.folds import deal_folds
 from tercet.errors import DataError, EmbeddingError
 from tercet.evaluation.balanced_sample import first_rows_of_each_label, rows_per_label
-from tercet.heads.decision import decide
+from tercet.heads.decision import HeadScore, decide
 from tercet.heads.labels import NestedLabels, RowLabels
 from tercet.heads.linear import LinearHead
 from tercet.heads.scoring import score_labels
@@ -49,28 +49,6 @@ _MAX_ROWS = 20_000
 # The training in a fold takes about a second. It ranks the candidates as the complete training does. If a candidate has
 # no batch size, the default is halved.
 _FOLD_STEPS, _FOLD_BATCH = 150, 256
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadScore:
-    """The score of a candidate in cross-validation.
-
-    Attributes:
-        settings: the settings of the training of the head; None for no head.
-        map_at_r: MAP@R of the held-out rows, against the rows of the other folds; of nested labels, the mean over the
-            levels.
-        accuracy: the accuracy of 5 nearest neighbours or of class means, whichever is higher; None if rows have several
-            labels.
-        score: (2 × accuracy + MAP@R) / 3, so that half a point of accuracy counts as much as a point of MAP@R; MAP@R
-            without an accuracy.
-        standard_error: the standard error of the difference in the score to no head; 0 for no head.
-    """
-
-    settings: HeadSettings | None
-    map_at_r: float
-    accuracy: float | None
-    score: float
-    standard_error: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -147,10 +125,9 @@ def choose_head(
     if len(keys) != len(x):
         raise EmbeddingError(f"got {len(x)} embeddings and {len(keys)} keys; pass one key per embedding")
     start = initial_weight(x, out_dim)
-    scores = _cross_validate(x, rows, keys, out_dim, seed, candidates)
+    scores, scored = _cross_validate(x, rows, keys, out_dim, seed, candidates)
     metric = "MAP@R, the mean over the levels," if isinstance(rows, NestedLabels) else "MAP@R"
-    frequent, scored = float(np.bincount(rows.strata()).max()) / len(rows), min(len(rows), _MIN_SCORED_ROWS)
-    settings, reason = decide(scores, candidates, metric, frequent=frequent, scored=scored, allow_none=allow_none)
+    settings, reason = decide(scores, candidates, metric, label_ids=scored, allow_none=allow_none)
     head = None if out_dim == x.shape[1] else LinearHead(start)
     if settings is not None:
         head = fit_head(x, rows, start, settings)
@@ -159,25 +136,32 @@ def choose_head(
 
 def _cross_validate(
     x: Tensor, labels: RowLabels, keys: Sequence[str], out_dim: int, seed: int, candidates: list[HeadSettings]
-) -> list[HeadScore]:
-    """Return the scores of no head and of each candidate; none if no fold can be scored."""
+) -> tuple[list[HeadScore], np.ndarray]:
+    """Return the scores of no head and of each candidate, and the label id of each scored row.
+
+    Both are empty if no fold can be scored.
+    """
+    nothing: tuple[list[HeadScore], np.ndarray] = [], np.empty(0, dtype=np.int64)
     if len(labels) < _MIN_ROWS:
-        return []
+        return nothing
     strata = labels.strata()
     rows = _sample(strata, seed)
     fold_of_row = deal_folds([keys[row] for row in rows], strata[rows], _FOLDS, seed)
     found: list[Tensor] = []
+    scored: list[np.ndarray] = []
     for fold in range(_FOLDS):
         inside, outside = rows[fold_of_row == fold], rows[fold_of_row != fold]
         reference = labels.take(outside)
         positives = labels.take(inside).num_positives(reference)
         # If each query shared a label with all rows, no ranking could be wrong.
         if reference.have_triplet() and ((positives > 0) & (positives < len(reference))).any():
-            found.append(_score_fold(x, labels, outside, inside[positives > 0], out_dim, candidates))
-        if sum(part.shape[1] for part in found) >= _MIN_SCORED_ROWS:
+            queries = inside[positives > 0]
+            found.append(_score_fold(x, labels, outside, queries, out_dim, candidates))
+            scored.append(strata[queries])
+        if sum(map(len, scored)) >= _MIN_SCORED_ROWS:
             break
     if not found:
-        return []
+        return nothing
     ap, *correct = torch.cat(found, dim=1).unbind(dim=2)
     accurate, score = None, ap
     if correct:
@@ -186,7 +170,7 @@ def _cross_validate(
         score = (2 * accurate + ap) / 3
     differences = score - score[0]
     errors = differences.std(dim=1) / len(score[0]) ** 0.5
-    return [
+    scores = [
         HeadScore(
             settings=settings,
             map_at_r=float(ap[number].mean()),
@@ -196,6 +180,7 @@ def _cross_validate(
         )
         for number, settings in enumerate([None, *candidates])
     ]
+    return scores, np.concatenate(scored)
 
 
 def _score_fold(

@@ -2,24 +2,44 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+
+import numpy as np
 
 from tercet.heads.training import HeadSettings
-
-if TYPE_CHECKING:
-    from tercet.heads.choice import HeadScore
 
 # A difference of this number of standard errors is beyond noise, with 95 % confidence.
 _STANDARD_ERRORS = 2.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeadScore:
+    """The score of a candidate in cross-validation.
+
+    Attributes:
+        settings: the settings of the training of the head; None for no head.
+        map_at_r: MAP@R of the held-out rows, against the rows of the other folds; of nested labels, the mean over the
+            levels.
+        accuracy: the accuracy of 5 nearest neighbours or of class means, whichever is higher; None if rows have several
+            labels.
+        score: (2 × accuracy + MAP@R) / 3, so that half a point of accuracy counts as much as a point of MAP@R; MAP@R
+            without an accuracy.
+        standard_error: the standard error of the difference in the score to no head; 0 for no head.
+    """
+
+    settings: HeadSettings | None
+    map_at_r: float
+    accuracy: float | None
+    score: float
+    standard_error: float = 0.0
+
+
 def decide(
-    scores: Sequence["HeadScore"],
+    scores: Sequence[HeadScore],
     candidates: Sequence[HeadSettings],
     metric: str,
     *,
-    frequent: float,
-    scored: int,
+    label_ids: np.ndarray,
     allow_none: bool,
 ) -> tuple[HeadSettings | None, str]:
     """Return the settings of the winner, None for no head, and the reason.
@@ -28,8 +48,7 @@ def decide(
         scores: the scores of no head and of each candidate; empty if there are too few rows.
         candidates: the settings of the heads.
         metric: the name of `map_at_r` in the reason.
-        frequent: the fraction of the rows with the most frequent label.
-        scored: the number of rows that were scored.
+        label_ids: the label id of each scored row `(n,)`.
         allow_none: whether no head may win.
     """
     if not scores:
@@ -50,7 +69,8 @@ def decide(
     head, noise = f"dropout {best.settings.dropout:g}", _STANDARD_ERRORS * best.standard_error
     if allow_none and best.score <= none.score + noise:
         return None, f"no head, because the best one ({head}) is not better beyond noise: {measured}"
-    if allow_none and _is_at_chance([score.accuracy for score in scores], frequent, scored):
+    frequent = float(np.bincount(label_ids).max()) / len(label_ids)
+    if allow_none and _is_at_chance([score.accuracy for score in scores], frequent, len(label_ids)):
         return None, (
             f"no head, because the labels are at chance (always giving the most frequent label is right for "
             f"{100 * frequent:.1f} %), and MAP@R rises for such labels, too; with the best one ({head}), {measured}"
@@ -61,6 +81,9 @@ def decide(
 
 def _is_at_chance(accuracies: Sequence[float | None], frequent: float, scored: int) -> bool:
     """Return whether no accuracy is better than always giving the most frequent label, and that is known.
+
+    `frequent` is the fraction of the `scored` rows with that label, which is smaller than in all rows if these were
+    sampled.
 
     MAP@R cannot tell: a head moves the training rows of a label into one place, so a new row finds only relevant rows
     or none. With two labels at random, MAP@R rises from 0.26 to 0.5.
