@@ -21,7 +21,8 @@ _SLOW = {"tercet.data.bundled", "tercet.heads.choice", "tercet.decisions.classif
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in _SLOW else name for name in _MODULES]
 )
-def test_examples(name):
+def test_examples(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # Some examples write a file.
     found = doctest.testmod(importlib.import_module(name))
     assert found.failed == 0
     assert found.attempted
