@@ -213,6 +213,144 @@ def test_a_token_that_a_subclass_adds_is_trained(encoder, labelled, tmp_path, al
     torch.testing.assert_close(*weights, rtol=0, atol=1e-8)
 
 
+def _weights_with_and_without(make, encoder, folder, alone, expect_rows):
+    """Train in float64 with and without, and compare the weights. `make(model, arguments, callbacks)` is a trainer."""
+    weights = []
+    for on in (True, False):
+        alone(on)
+        model, watch = SentenceTransformer(encoder).double(), Watch()
+        make(model, make_arguments(folder / str(on)), [watch]).train()
+        assert (min(watch.rows) < 300) == (on and expect_rows)
+        assert type(model.input_module.word_embeddings) is nn.Embedding
+        weights.append(flat_weights(model))
+    torch.testing.assert_close(*weights, rtol=0, atol=1e-8)
+
+
+def test_the_optimizer_of_a_subclass_trains_all_rows(encoder, labelled, tmp_path, alone):
+    """It may change rows without a gradient, as weight decay does."""
+
+    class Decaying(SentenceTransformerTrainer):
+        def create_optimizer(self, model=None):
+            self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, weight_decay=0.5)
+            return self.optimizer
+
+    class OtherKind(SentenceTransformerTrainer):
+        @staticmethod
+        def get_optimizer_cls_and_kwargs(args, model=None):
+            return torch.optim.AdamW, {"lr": 1e-3, "weight_decay": 0.5}
+
+    for kind in (Decaying, OtherKind):
+
+        def make(model, arguments, callbacks, kind=kind):
+            loss = losses.BatchAllTripletLoss(model, margin=0.3)
+            return kind(model, arguments, labelled, loss=loss, callbacks=callbacks)
+
+        _weights_with_and_without(make, encoder, tmp_path / kind.__name__, alone, expect_rows=False)
+
+
+def test_a_loss_of_the_user_that_reads_all_weights(encoder, labelled, tmp_path, alone):
+    class Penalized(losses.BatchAllTripletLoss):
+        def compute_loss_from_embeddings(self, *args, **kwargs):
+            penalty = sum(value.square().sum() for value in self.model.parameters())
+            return super().compute_loss_from_embeddings(*args, **kwargs) + 0.01 * penalty
+
+    def make(model, arguments, callbacks):
+        loss = Penalized(model, margin=0.3)
+        return SentenceTransformerTrainer(model, arguments, labelled, loss=loss, callbacks=callbacks)
+
+    _weights_with_and_without(make, encoder, tmp_path, alone, expect_rows=False)
+
+
+def test_a_hook_of_the_weight_sees_the_gradients_of_all_rows(encoder, labelled, tmp_path, alone):
+    """Such as one that keeps the embeddings of some tokens."""
+
+    def make(model, arguments, callbacks):
+        weight = model.input_module.word_embeddings.weight
+        weight.register_hook(lambda gradient: gradient * (torch.arange(len(weight)) > 20).unsqueeze(1))
+        loss = losses.BatchAllTripletLoss(model, margin=0.3)
+        return SentenceTransformerTrainer(model, arguments, labelled, loss=loss, callbacks=callbacks)
+
+    _weights_with_and_without(make, encoder, tmp_path, alone, expect_rows=False)
+
+
+@pytest.mark.parametrize("evaluating", [False, True])
+def test_another_token_in_the_middle_of_a_batch(evaluating, encoder, labelled, tmp_path, alone):
+    """The rows that were looked up before get their gradients, too; also if dropout is turned off."""
+
+    class Twice(SentenceTransformerTrainer):
+        def compute_loss(self, model, inputs, *args, **kwargs):
+            model.train(not evaluating)
+            first = super().compute_loss(model, {**inputs, "features": dict(inputs["features"])}, *args, **kwargs)
+            features = {**inputs["features"], "input_ids": inputs["features"]["input_ids"].clone()}
+            features["input_ids"][0, 1] = len(self.model.tokenizer) - 1
+            return first + super().compute_loss(model, {**inputs, "features": features}, *args, **kwargs)
+
+    weights = []
+    for on in (True, False):
+        alone(on)
+        model = SentenceTransformer(encoder).double()
+        loss = losses.BatchAllTripletLoss(model, margin=0.3)
+        Twice(model, make_arguments(tmp_path / str(on)), labelled, loss=loss).train()
+        weights.append(flat_weights(model))
+    torch.testing.assert_close(*weights, rtol=0, atol=1e-8)
+
+
+def test_a_run_that_is_repeated_with_smaller_batches(encoder, labelled, tmp_path, alone):
+    """As `auto_find_batch_size` does if memory is exhausted."""
+
+    class Exhausted(SentenceTransformerTrainer):
+        failed = False
+
+        def compute_loss(self, *args, **kwargs):
+            if self.state.global_step == 1 and not self.failed:
+                self.failed = True
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+            return super().compute_loss(*args, **kwargs)
+
+    def make(model, arguments, callbacks):
+        arguments.auto_find_batch_size, arguments.batch_sampler = True, "batch_sampler"
+        loss = losses.BatchAllTripletLoss(model, margin=0.3)
+        return Exhausted(model, arguments, labelled, loss=loss, callbacks=callbacks)
+
+    _weights_with_and_without(make, encoder, tmp_path, alone, expect_rows=True)
+
+
+def test_weights_are_known_in_the_middle_and_after(encoder, labelled, tmp_path, alone):
+    """A copy and the model itself have the weights that were stored with a checkpoint."""
+    alone(True)
+    seen = {}
+
+    class Look(TrainerCallback):
+        def on_save(self, args, state, control, model=None, **kwargs):
+            seen.update(model=model.weights_are_known, copy=copy.deepcopy(model).weights_are_known)
+            raise KeyboardInterrupt
+
+    changes = {"save_strategy": "steps", "save_steps": 2}
+    trainer = make_trainer(encoder, tmp_path, labelled, changes=changes, callbacks=[Look()])
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    assert seen == {"model": True, "copy": True}
+    assert trainer.model.weights_are_known
+
+
+def test_a_copy_keeps_the_hooks_of_the_user():
+    layer = nn.Embedding(6, 3)
+    layer.register_state_dict_post_hook(lambda module, state, prefix, metadata: state.update({f"{prefix}mark": 1}))
+    trained = TrainedRows(layer, torch.tensor([1, 2]))
+    copied = copy.deepcopy(layer)
+    trained.stop()
+    assert copied.state_dict().keys() == {"weight", "mark"}
+    assert len(copied._state_dict_hooks) == 1
+
+
+def test_a_layer_that_a_callback_freezes_stays_frozen():
+    layer = nn.Embedding(6, 3)
+    trained = TrainedRows(layer, torch.tensor([1, 2]))
+    layer.requires_grad_(False)
+    trained.stop()
+    assert not layer.weight.requires_grad
+
+
 def test_weights_can_be_loaded_in_the_middle(encoder, labelled, tmp_path, alone):
     start = SentenceTransformer(encoder).state_dict()
     alone(True)
@@ -328,6 +466,14 @@ def test_a_static_encoder(labelled, tmp_path, alone):
 )  # fmt: skip
 def test_layers_whose_rows_are_not_trained_alone(layer):
     assert not can_train_rows(layer)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated:FutureWarning")
+def test_layers_with_a_forward_pass_or_a_weight_of_their_own():
+    replaced, normed = nn.Embedding(4, 2), nn.utils.weight_norm(nn.Embedding(4, 2))
+    replaced.forward = lambda ids: replaced.weight[ids]
+    assert not can_train_rows(replaced)
+    assert not can_train_rows(normed)
 
 
 def test_a_padding_row_gets_no_gradient():

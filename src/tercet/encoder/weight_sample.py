@@ -15,7 +15,9 @@ _VALUES_OF_IDENTITY = 4096
 
 def weight_sample(model: nn.Module) -> dict[str, Tensor]:
     """Return a few values of each parameter `(at most 16,)`, by its name."""
-    return {name: spread_values(parameter, _VALUES) for name, parameter in model.named_parameters()}
+    names = {name for name, _ in model.named_parameters()}
+    # While a trainer trains some word embeddings alone, the state has all of them, as the saved model.
+    return {name: spread_values(value, _VALUES) for name, value in model.state_dict().items() if name in names}
 
 
 def weights_changed(model: nn.Module, before: dict[str, Tensor]) -> bool:

@@ -41,13 +41,14 @@ class TrainedRows:
         self._kind = type(layer)
         padding = layer.padding_idx
         self._padding_row = None if padding is None or (row := int(self._row_of_token[padding])) < 0 else row
-        layer.weight = self.rows
-        layer.__class__ = _CLASSES[self._kind]
-        layer._trained_rows = self
         self._handles = [
             layer.register_state_dict_post_hook(_save_all_rows),
             layer.register_load_state_dict_pre_hook(_load_rows),
         ]
+        # The forward pass changes before the weight does, for a thread that encodes meanwhile.
+        layer._trained_rows = self
+        layer.__class__ = _CLASSES[self._kind]
+        layer.weight = self.rows
 
     @property
     def is_active(self) -> bool:
@@ -64,19 +65,20 @@ class TrainedRows:
         """Return the weight of all rows, with the present values of those that are trained."""
         with torch.no_grad():
             self.all_rows[self.token_ids] = self.rows
-        return self.all_rows
+        return self.all_rows.requires_grad_(self.rows.requires_grad)  # A callback may have frozen the layer.
 
     def stop(self) -> None:
         """Give the layer its weight back, and let the optimizer train all rows from now on. Twice does no harm."""
         if not self.is_active:
             return
+        self.layer.weight = self.updated()
+        self.layer.__class__ = self._kind
         for handle in self._handles:
             handle.remove()
-        self.layer.__class__ = self._kind
-        self.layer.weight = self.updated()
         del self.layer._trained_rows
-        if self.rows.grad is not None:
-            self.all_rows.grad = self._expand(self.rows.grad)
+        self._move_gradient(self.rows)
+        if self.rows.requires_grad:  # The batch may have looked up rows before, whose gradients are still to come.
+            self.rows.register_post_accumulate_grad_hook(self._move_gradient)
         if self._optimizer is None:
             return
         for group in self._optimizer.param_groups:
@@ -90,11 +92,17 @@ class TrainedRows:
         rows = self._row_of_token[ids]
         if bool((rows >= 0).all()):
             return rows, self.rows, self._padding_row
-        if torch.is_grad_enabled() and self.layer.training:
+        if torch.is_grad_enabled():
             # A subclass of the trainer has put other tokens into a batch, so these rows must be trained, too.
             self.stop()
             return ids, self.all_rows, self.layer.padding_idx
         return ids, self.updated(), self.layer.padding_idx
+
+    def _move_gradient(self, rows: Tensor) -> None:
+        """Add the gradient of the rows to that of all rows."""
+        if rows.grad is not None:
+            gradient, rows.grad = self._expand(rows.grad), None
+            self.all_rows.grad = gradient if self.all_rows.grad is None else self.all_rows.grad + gradient
 
     def _expand(self, value: Any) -> Any:
         """Return a value that belongs to the rows for all rows, with zeros; any other value unchanged."""
@@ -136,10 +144,14 @@ class TrainedRows:
 
 def can_train_rows(layer: Any) -> bool:
     """Return whether the rows of a layer can be trained alone: a plain layer of `torch`, whose weight is trained."""
-    if type(layer) not in _CLASSES or not layer.weight.requires_grad or layer.weight.device.type != "cpu":
+    if type(layer) not in _CLASSES or "forward" in vars(layer):
         return False
+    weight = layer._parameters.get("weight")
+    if weight is None or not weight.requires_grad or weight.device.type != "cpu":
+        return False
+    has_hooks = weight._backward_hooks or weight._post_accumulate_grad_hooks  # They get gradients of all rows.
     averages = type(layer) is nn.EmbeddingBag and (layer.mode != "mean" or layer.include_last_offset)
-    return not (layer.sparse or layer.scale_grad_by_freq or layer.max_norm is not None or averages)
+    return not (layer.sparse or layer.scale_grad_by_freq or layer.max_norm is not None or averages or has_hooks)
 
 
 class _RowsOfLayer(nn.Module):
@@ -151,8 +163,10 @@ class _RowsOfLayer(nn.Module):
         """Let `copy.deepcopy` and `torch.save` make a layer with all rows, without the trained ones."""
         state = {name: value for name, value in vars(self).items() if name != "_trained_rows"}
         state["_parameters"] = {"weight": self._trained_rows.updated()}
+        own_hooks = {handle.id for handle in self._trained_rows._handles}
         for hooks in ("_state_dict_hooks", "_load_state_dict_pre_hooks"):
-            state[hooks] = type(state[hooks])()
+            kept = ((number, hook) for number, hook in state[hooks].items() if number not in own_hooks)
+            state[hooks] = type(state[hooks])(kept)
         kind = next(kind for kind, own in _CLASSES.items() if type(self) is own)
         return kind.__new__, (kind,), state
 

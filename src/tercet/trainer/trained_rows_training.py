@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from transformers import Trainer
 
 from tercet.encoder.modules import StaticEmbedding, Transformer
 from tercet.encoder.packing.self_check import PROBE_SENTENCES
+from tercet.trainer.loss_kinds import set_losses
 from tercet.trainer.preparing import parts_of
 from tercet.trainer.rows import Rows, distinct_tokens
 from tercet.trainer.steps import StepTrainer
@@ -20,6 +22,8 @@ from tercet.trainer.trained_rows import TrainedRows, can_train_rows
 _OPTIMIZERS = ("adamw_torch", "adamw_torch_fused")
 # With more rows than this part of all, little would be saved.
 _MOST_ROWS = 0.5
+# Their losses and encoders read the weight by a forward pass of the layer alone.
+_KNOWN_PACKAGES = {"tercet", "sentence_transformers", "transformers"}
 
 
 class TrainedRowsTrainer(StepTrainer):
@@ -32,14 +36,17 @@ class TrainedRowsTrainer(StepTrainer):
     _trained_rows: TrainedRows | None = None
 
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
-        """Leave out the rows before the optimizer is created."""
-        self._trained_rows = self._start_trained_rows() if self.optimizer is None else None
+        """Leave out the rows before the optimizer is created. A repetition with smaller batches keeps both."""
+        if self.optimizer is None:
+            self._stop_trained_rows()
+            self._trained_rows = self._start_trained_rows()
         return super()._prepare_for_training(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Create the optimizer, whose saved state is that of all rows."""
+        is_new = self.optimizer is None
         optimizer = super().create_optimizer(model)
-        if self._trained_rows is not None and self._trained_rows.is_active:
+        if is_new and self._trained_rows is not None and self._trained_rows.is_active:
             self._trained_rows.follow(optimizer)
         return optimizer
 
@@ -66,15 +73,9 @@ class TrainedRowsTrainer(StepTrainer):
     def _start_trained_rows(self) -> TrainedRows | None:
         """Leave out the rows of the word embeddings that are not trained, if the result is the same."""
         args, encoder = self.args, self.model.input_module
-        same_result = (
-            args.weight_decay == 0
-            and args.optim in _OPTIMIZERS
-            and not args.optim_args
-            and self.optimizer_cls_and_kwargs is None
-        )
-        if not same_result or args.world_size > 1 or args.fsdp or args.torch_compile:
+        if not self._optimizer_keeps_rows() or args.world_size > 1 or args.fsdp or args.torch_compile:
             return None
-        if not isinstance(encoder, (Transformer, StaticEmbedding)):
+        if not isinstance(encoder, (Transformer, StaticEmbedding)) or not _only_known_code(encoder, self.loss):
             return None
         layer: Any = encoder.word_embeddings
         if not can_train_rows(layer) or _number_of_places(self.model, layer.weight) > 1:
@@ -83,6 +84,18 @@ class TrainedRowsTrainer(StepTrainer):
         if tokens is None or len(tokens) > _MOST_ROWS * len(layer.weight):
             return None
         return TrainedRows(layer, torch.from_numpy(tokens))
+
+    def _optimizer_keeps_rows(self) -> bool:
+        """Return whether the optimizer does not change rows without a gradient. That of a subclass is not known."""
+        args = self.args
+        return (
+            args.weight_decay == 0
+            and args.optim in _OPTIMIZERS
+            and not args.optim_args
+            and self.optimizer_cls_and_kwargs is None
+            and getattr(self.create_optimizer, "__func__", None) is TrainedRowsTrainer.create_optimizer
+            and self.get_optimizer_cls_and_kwargs is Trainer.get_optimizer_cls_and_kwargs
+        )
 
     def _training_tokens(self) -> np.ndarray | None:
         """Return the ids of all tokens of a training `(num_tokens,)`, ascending; None if they are not all known.
@@ -99,6 +112,15 @@ class TrainedRowsTrainer(StepTrainer):
                 return None
             found.append(distinct_tokens(rows.rows))
         return np.unique(np.concatenate(found).astype(np.int64))
+
+
+def _only_known_code(encoder: nn.Module, loss: nn.Module) -> bool:
+    """Return whether the encoder and the losses are of known packages. Others may read the weight of the layer."""
+    found: list[Any] = [encoder.auto_model if isinstance(encoder, Transformer) else encoder, *set_losses(loss)]
+    for one in found:  # The list grows by the losses within others.
+        if isinstance(inner := getattr(one, "loss", None), nn.Module):
+            found.append(inner)
+    return all(type(one).__module__.split(".")[0] in _KNOWN_PACKAGES for one in found)
 
 
 def _number_of_places(model: nn.Module, weight: nn.Parameter) -> int:
