@@ -4,11 +4,12 @@ import json
 import shlex
 import shutil
 
+import pandas as pd
 import pytest
 from typer.main import get_command
 
 from tercet.cli.app import app
-from tercet.cli.next_commands import classify_command, evaluate_command, option_words
+from tercet.cli.next_commands import classify_command, evaluate_command, fit_classifier_command, option_words
 from tercet.data.reading.options import ReadOptions
 from tests.cli.command import run
 from tests.conftest import EVALUATION_TOPICS, TOPICS
@@ -72,6 +73,17 @@ def test_after_labels_in_another_file(folder, bert):
     assert evaluate[2:] == ["TEST.csv", "--label-file", "TEST-LABELS.txt"]
     shutil.copy(folder / "TEST-texts.txt", folder / "TEST.txt")
     run(evaluate[0], evaluate[1], "TEST.txt", *evaluate[3:], cwd=folder)
+
+
+def test_options_of_the_evaluation_data_alone_are_not_those_of_the_classifier(folder):
+    train = {"text": [text for texts in TOPICS.values() for text in texts]}
+    train["label"] = [label for label, texts in TOPICS.items() for _ in texts]
+    pd.DataFrame(train).to_parquet(folder / "train.parquet")
+    options, data = ReadOptions(csv_separator=";", label_column="label"), str(folder / "train.parquet")
+    words = fit_classifier_command("bundled", data, options, "m", eval_data=str(folder / "TEST.csv"))
+    assert words[3:] == [data, "--label-column", "label", "--output", "m-untouched"]
+    own = fit_classifier_command("bundled", str(folder / "train.csv"), options, "m", eval_data=data)
+    assert {"--csv-separator", ";"} <= {*own}
 
 
 def test_after_a_split_in_the_file_the_evaluation_has_the_same_numbers(folder, bert):

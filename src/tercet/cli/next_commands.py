@@ -96,7 +96,13 @@ def classify_command(model: object, options: ReadOptions, *, trust_remote_code: 
 
 
 def fit_classifier_command(
-    model: object, data: str, options: ReadOptions, output: object, *, trust_remote_code: bool = False
+    model: object,
+    data: str,
+    options: ReadOptions,
+    output: object,
+    *,
+    eval_data: str | None = None,
+    trust_remote_code: bool = False,
 ) -> list[object]:
     """Return the command that fits a classifier on the untouched encoder, to print if training made none better.
 
@@ -105,9 +111,12 @@ def fit_classifier_command(
         data: the training data.
         options: how they were read.
         output: the folder of the trained model; that of the classifier has a name beside it.
+        eval_data: the value of `--eval-data`. Options of its format alone are left out.
         trust_remote_code: the value of `--trust-remote-code`.
     """
-    words = [*option_words(options), *trust_words(trust_remote_code)]
+    from tercet.data.reading.other_files import options_of_file
+
+    words = [*option_words(options_of_file(options, data, eval_data)), *trust_words(trust_remote_code)]
     return ["tercet", "fit-classifier", model, data, *words, "--output", f"{output}-untouched"]
 
 

@@ -200,8 +200,11 @@ def train(
             and isinstance(run.record.gain, TrainingGain)
             and run.record.gain.prefers_untouched
         ):
-            untouched, trust = run.record.settings["model"], trust_remote_code
-            commands.append(fit_classifier_command(untouched, data, options, output, trust_remote_code=trust))
+            untouched = run.record.settings["model"]
+            fit = fit_classifier_command(
+                untouched, data, options, output, eval_data=eval_data, trust_remote_code=trust_remote_code
+            )
+            commands.append(fit)
         finish(*commands)
 
 
