@@ -1,8 +1,8 @@
 """Fast kernels of the miners. They count distances below thresholds and find the nearest negatives.
 
-`count_below` and `next_farther` have two implementations each. If an anchor has few positives, simple passes over
-distances that stay in the cache are faster. If it has many, sorting and binary search are faster. A GPU computes the
-passes of a small block at once, because launching them takes longer than computing them.
+If an anchor has few positives, simple passes over distances that stay in the cache are faster. If it has many, sorting
+and binary search are faster; on a CPU, `next_farther` sorts integers that stand for float32 distances. A GPU computes
+the passes of a small block at once, because launching them takes longer than computing them.
 `docs/concepts/loss-computation.md` derives the counting.
 """
 
