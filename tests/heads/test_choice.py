@@ -9,7 +9,7 @@ from tercet.evaluation import label_metrics
 from tercet.heads import HeadSettings, choose_head, train_head
 from tercet.heads import choice as choice_module
 from tercet.heads.choice import _sample
-from tercet.heads.decision import HeadScore, decide
+from tercet.heads.decision import HeadScore, ScoredRows, decide, finds_labels
 from tercet.heads.scoring import score_rows
 
 CANDIDATES = tuple(HeadSettings(steps=20, batch_size=64, learning_rate=0.01, dropout=dropout) for dropout in (0.0, 0.3))
@@ -90,6 +90,36 @@ def _scores(none, best, standard_error=0.01):
     ]  # fmt: skip
 
 
+def _scored(label_ids, *correct):
+    return ScoredRows(label_ids=label_ids, correct=np.array(correct).reshape(-1, len(label_ids)))
+
+
+def test_labels_of_which_one_has_most_rows_are_not_at_chance_if_they_can_be_found():
+    """Of two labels that one direction separates well, the accuracy is hardly above 80 %."""
+    rng = np.random.default_rng(0)
+    y = (rng.random(1_500) < 0.2).astype(int)
+    x = rng.normal(size=(1_500, 48))
+    x[:, 0] += 1.5 * y
+    x[:, 1] -= 1.5 * y
+    settings = [HeadSettings(steps=60, batch_size=128, learning_rate=0.02, dropout=0.1)]
+    choice = choose_head(x.astype(np.float32), y, candidates=settings)
+    assert max(score.accuracy for score in choice.scores) < 0.84
+    assert choice.settings is not None
+
+
+def test_labels_at_random_are_not_found():
+    rng = np.random.default_rng(0)
+    wrongly = 0
+    for counts in [[500, 500], [950, 50], [100] * 10, [200, *[1] * 50], [300, *[4] * 40]] * 20:
+        label_ids = np.repeat(np.arange(len(counts)), counts)
+        predicted = [rng.permutation(label_ids) for _ in range(10)]
+        wrongly += finds_labels(_scored(label_ids, *(guess == label_ids for guess in predicted)))
+    assert wrongly <= 4
+    assert finds_labels(_scored(label_ids, np.ones(len(label_ids))))
+    assert not finds_labels(_scored(label_ids))
+    assert not finds_labels(_scored(np.zeros(100, dtype=int), np.ones(100)))
+
+
 @pytest.mark.parametrize(
     ("none", "best", "frequent", "scored", "wins"),
     [
@@ -102,7 +132,7 @@ def _scores(none, best, standard_error=0.01):
 )
 def test_a_head_must_not_win_by_map_at_r_of_labels_at_chance(none, best, frequent, scored, wins):
     label_ids = np.where(np.arange(scored) < frequent * scored, 0, 1 + np.arange(scored))
-    options = {"label_ids": label_ids}
+    options = {"scored": _scored(label_ids)}
     settings, reason = decide(_scores(none, best), CANDIDATES[:1], "MAP@R", allow_none=True, **options)
     assert (settings is not None) == wins
     assert reason.startswith("a head with" if wins else "no head, because the labels are at chance")
@@ -111,7 +141,9 @@ def test_a_head_must_not_win_by_map_at_r_of_labels_at_chance(none, best, frequen
 
 def test_a_head_that_is_worse_than_none_says_so():
     reasons = [
-        decide(_scores((0.8, 0.4), best), CANDIDATES[:1], "MAP@R", label_ids=np.arange(400) % 10, allow_none=False)[1]
+        decide(
+            _scores((0.8, 0.4), best), CANDIDATES[:1], "MAP@R", scored=_scored(np.arange(400) % 10), allow_none=False
+        )[1]
         for best in ((0.7, 0.35), (0.79, 0.4))
     ]
     assert [reason.endswith("; without a head, it would be better") for reason in reasons] == [True, False]

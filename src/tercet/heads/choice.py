@@ -23,7 +23,7 @@ from tercet.data.loading.vectors import vector_keys
 from tercet.data.splits.folds import deal_folds
 from tercet.errors import DataError, EmbeddingError
 from tercet.evaluation.balanced_sample import first_rows_of_each_label, rows_per_label
-from tercet.heads.decision import HeadScore, decide
+from tercet.heads.decision import HeadScore, ScoredRows, decide
 from tercet.heads.labels import NestedLabels, RowLabels
 from tercet.heads.linear import LinearHead
 from tercet.heads.scoring import score_labels
@@ -83,7 +83,8 @@ def choose_head(
     """Choose the settings of a head by cross-validation, and train it on all rows.
 
     The candidate with the highest score wins. No head wins if the winner is not better by two standard errors, or if
-    the labels are at chance: no classifier is better than always giving the most frequent label.
+    the labels are at chance: no classifier is better than always giving the most frequent label, or than at random if
+    each label counts equally.
     With a smaller `dimension`, "no head" means the first principal directions, which are then returned as a head.
 
     Args:
@@ -127,7 +128,7 @@ def choose_head(
     start = initial_weight(x, out_dim)
     scores, scored = _cross_validate(x, rows, keys, out_dim, seed, candidates)
     metric = "MAP@R, the mean over the levels," if isinstance(rows, NestedLabels) else "MAP@R"
-    settings, reason = decide(scores, candidates, metric, label_ids=scored, allow_none=allow_none)
+    settings, reason = decide(scores, candidates, metric, scored=scored, allow_none=allow_none)
     head = None if out_dim == x.shape[1] else LinearHead(start)
     if settings is not None:
         head = fit_head(x, rows, start, settings)
@@ -136,14 +137,10 @@ def choose_head(
 
 def _cross_validate(
     x: Tensor, labels: RowLabels, keys: Sequence[str], out_dim: int, seed: int, candidates: list[HeadSettings]
-) -> tuple[list[HeadScore], np.ndarray]:
-    """Return the scores of no head and of each candidate, and the label id of each scored row.
-
-    Both are empty if no fold can be scored.
-    """
-    nothing: tuple[list[HeadScore], np.ndarray] = [], np.empty(0, dtype=np.int64)
+) -> tuple[list[HeadScore], ScoredRows | None]:
+    """Return the scores of no head and of each candidate, and the scored rows; none if no fold can be scored."""
     if len(labels) < _MIN_ROWS:
-        return nothing
+        return [], None
     strata = labels.strata()
     rows = _sample(strata, seed)
     fold_of_row = deal_folds([keys[row] for row in rows], strata[rows], _FOLDS, seed)
@@ -161,7 +158,7 @@ def _cross_validate(
         if sum(map(len, scored)) >= _MIN_SCORED_ROWS:
             break
     if not found:
-        return nothing
+        return [], None
     ap, *correct = torch.cat(found, dim=1).unbind(dim=2)
     accurate, score = None, ap
     if correct:
@@ -180,7 +177,8 @@ def _cross_validate(
         )
         for number, settings in enumerate([None, *candidates])
     ]
-    return scores, np.concatenate(scored)
+    given = torch.cat(correct).numpy() if correct else np.empty((0, len(score[0])))
+    return scores, ScoredRows(label_ids=np.concatenate(scored), correct=given)
 
 
 def _score_fold(

@@ -10,6 +10,8 @@ from tercet.heads.training import HeadSettings
 
 # A difference of this number of standard errors is beyond noise, with 95 % confidence.
 _STANDARD_ERRORS = 2.0
+# The same for the best of about ten classifiers.
+_ERRORS_OF_THE_BEST = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +36,26 @@ class HeadScore:
     standard_error: float = 0.0
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScoredRows:
+    """The n rows that were scored in cross-validation.
+
+    Attributes:
+        label_ids: the label id of each row `(n,)`.
+        correct: 1 or 0 for whether each of c classifiers gives each row its label `(c, n)`: two after each head and two
+            without one. Empty, `(0, n)`, if rows have several labels.
+    """
+
+    label_ids: np.ndarray
+    correct: np.ndarray
+
+
 def decide(
     scores: Sequence[HeadScore],
     candidates: Sequence[HeadSettings],
     metric: str,
     *,
-    label_ids: np.ndarray,
+    scored: ScoredRows | None,
     allow_none: bool,
 ) -> tuple[HeadSettings | None, str]:
     """Return the settings of the winner, None for no head, and the reason.
@@ -48,10 +64,10 @@ def decide(
         scores: the scores of no head and of each candidate; empty if there are too few rows.
         candidates: the settings of the heads.
         metric: the name of `map_at_r` in the reason.
-        label_ids: the label id of each scored row `(n,)`.
+        scored: the scored rows; None without scores.
         allow_none: whether no head may win.
     """
-    if not scores:
+    if scored is None:
         why = "because it cannot be measured whether one helps: the rows are too few, or do not form triplets in folds"
         if allow_none:
             return None, f"no head, {why}"
@@ -69,8 +85,12 @@ def decide(
     head, noise = f"dropout {best.settings.dropout:g}", _STANDARD_ERRORS * best.standard_error
     if allow_none and best.score <= none.score + noise:
         return None, f"no head, because the best one ({head}) is not better beyond noise: {measured}"
-    frequent = float(np.bincount(label_ids).max()) / len(label_ids)
-    if allow_none and _is_at_chance([score.accuracy for score in scores], frequent, len(label_ids)):
+    frequent = float(np.bincount(scored.label_ids).max()) / len(scored.label_ids)
+    if (
+        allow_none
+        and _is_at_chance([score.accuracy for score in scores], frequent, len(scored.label_ids))
+        and not finds_labels(scored)
+    ):
         return None, (
             f"no head, because the labels are at chance (always giving the most frequent label is right for "
             f"{100 * frequent:.1f} %), and MAP@R rises for such labels, too; with the best one ({head}), {measured}"
@@ -94,3 +114,18 @@ def _is_at_chance(accuracies: Sequence[float | None], frequent: float, scored: i
     noise = _STANDARD_ERRORS * math.sqrt(frequent * (1 - frequent) / scored)
     # As for the outcome "at chance" of a training: not better, and less than half of the errors are avoided.
     return max(known) <= frequent + noise and max(known) + noise < (1 + frequent) / 2
+
+
+def finds_labels(scored: ScoredRows) -> bool:
+    """Return whether a classifier is better than at random if each label counts equally, beyond noise.
+
+    If one label has most rows, an accuracy below that of always giving it may still come from knowledge of the labels.
+    The mean recall over the labels shows this: if predictions do not depend on the row, it is 1 / (number of labels),
+    however often they give each label.
+    """
+    _, places, counts = np.unique(scored.label_ids, return_inverse=True, return_counts=True)
+    found = np.array([np.bincount(places, weights=correct) for correct in scored.correct]).reshape(-1, len(counts))
+    # Without the added rows, the recall of a label with one row would have no error.
+    expected = (found + 1) / (counts + 2)
+    errors = np.sqrt((expected * (1 - expected) / counts).sum(axis=1)) / len(counts)
+    return bool(((found / counts).mean(axis=1) > 1 / len(counts) + _ERRORS_OF_THE_BEST * errors).any())
