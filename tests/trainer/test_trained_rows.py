@@ -19,7 +19,7 @@ from tercet.trainer.pace import seconds_per_step
 from tercet.trainer.trained_rows import TrainedRows, can_train_rows
 from tests.conftest import TOPICS, WORDS, build_bert, build_roberta
 from tests.ranks import run_ranks
-from tests.trainer.helpers import flat_weights, logged_losses, make_arguments, make_trainer
+from tests.trainer.helpers import flat_weights, logged_losses, make_arguments, make_trainer, turn_off_dropout
 
 UNUSED = [f"unused{number}" for number in range(400)]
 
@@ -256,6 +256,18 @@ def test_a_loss_of_the_user_that_reads_all_weights(encoder, labelled, tmp_path, 
 
     def make(model, arguments, callbacks):
         loss = Penalized(model, margin=0.3)
+        return SentenceTransformerTrainer(model, arguments, labelled, loss=loss, callbacks=callbacks)
+
+    _weights_with_and_without(make, encoder, tmp_path, alone, expect_rows=False)
+
+
+def test_a_model_that_is_compiled_whole(encoder, labelled, tmp_path, alone):
+    """With `fullgraph`, a part that cannot be compiled is an error."""
+
+    def make(model, arguments, callbacks):
+        turn_off_dropout(model)
+        model.input_module.auto_model.embeddings.compile(fullgraph=True, backend="eager")
+        loss = losses.BatchAllTripletLoss(model, margin=0.3)
         return SentenceTransformerTrainer(model, arguments, labelled, loss=loss, callbacks=callbacks)
 
     _weights_with_and_without(make, encoder, tmp_path, alone, expect_rows=False)

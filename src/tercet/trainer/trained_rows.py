@@ -65,7 +65,8 @@ class TrainedRows:
         """Return the weight of all rows, with the present values of those that are trained."""
         with torch.no_grad():
             self.all_rows[self.token_ids] = self.rows
-        return self.all_rows.requires_grad_(self.rows.requires_grad)  # A callback may have frozen the layer.
+        self.all_rows.requires_grad = self.rows.requires_grad  # A callback may have frozen the layer.
+        return self.all_rows
 
     def stop(self) -> None:
         """Give the layer its weight back, and let the optimizer train all rows from now on. Twice does no harm."""

@@ -77,6 +77,8 @@ class TrainedRowsTrainer(StepTrainer):
             return None
         if not isinstance(encoder, (Transformer, StaticEmbedding)) or not _only_known_code(encoder, self.loss):
             return None
+        if any(module._compiled_call_impl is not None for module in self.model.modules()):
+            return None  # `embed` would break the graph.
         layer: Any = encoder.word_embeddings
         if not can_train_rows(layer) or _number_of_places(self.model, layer.weight) > 1:
             return None
