@@ -17,6 +17,7 @@ from torch import Tensor
 from tercet._display import shown_beside
 from tercet.catalogue import CLASSIFIERS
 from tercet.evaluation.bootstrap import best_difference, is_above_chance, mean_difference, unknown_note
+from tercet.evaluation.chance import finds_labels
 from tercet.evaluation.classifiers import class_means, logistic_regression, rows_to_fit
 from tercet.evaluation.label_scores import label_scores
 from tercet.evaluation.macro_f1 import macro_f1_difference
@@ -139,7 +140,7 @@ def training_gain(untouched: Predictions, trained: Predictions, *, seed: int = 0
         sentence="",
         fitted_rows=min((rows for rows in fitted if rows is not None), default=None),
     )
-    if above_chance is not False:
+    if above_chance is not False or finds_labels(untouched.label_ids, np.concatenate(correct)):
         gain.outcome = _outcome(gain)
     gain.sentence = _sentence(gain)
     if above_chance is None:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tercet.evaluation.chance import finds_labels
 from tercet.heads.training import HeadSettings
 
 # A difference of this number of standard errors is beyond noise, with 95 % confidence.
 _STANDARD_ERRORS = 2.0
-# The same for the best of about ten classifiers.
-_ERRORS_OF_THE_BEST = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +88,7 @@ def decide(
     if (
         allow_none
         and _is_at_chance([score.accuracy for score in scores], frequent, len(scored.label_ids))
-        and not finds_labels(scored)
+        and not finds_labels(scored.label_ids, scored.correct)
     ):
         return None, (
             f"no head, because the labels are at chance (always giving the most frequent label is right for "
@@ -114,18 +113,3 @@ def _is_at_chance(accuracies: Sequence[float | None], frequent: float, scored: i
     noise = _STANDARD_ERRORS * math.sqrt(frequent * (1 - frequent) / scored)
     # As for the outcome "at chance" of a training: not better, and less than half of the errors are avoided.
     return max(known) <= frequent + noise and max(known) + noise < (1 + frequent) / 2
-
-
-def finds_labels(scored: ScoredRows) -> bool:
-    """Return whether a classifier is better than at random if each label counts equally, beyond noise.
-
-    If one label has most rows, an accuracy below that of always giving it may still come from knowledge of the labels.
-    The mean recall over the labels shows this: if predictions do not depend on the row, it is 1 / (number of labels),
-    however often they give each label.
-    """
-    _, places, counts = np.unique(scored.label_ids, return_inverse=True, return_counts=True)
-    found = np.array([np.bincount(places, weights=correct) for correct in scored.correct]).reshape(-1, len(counts))
-    # Without the added rows, the recall of a label with one row would have no error.
-    expected = (found + 1) / (counts + 2)
-    errors = np.sqrt((expected * (1 - expected) / counts).sum(axis=1)) / len(counts)
-    return bool(((found / counts).mean(axis=1) > 1 / len(counts) + _ERRORS_OF_THE_BEST * errors).any())

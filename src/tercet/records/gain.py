@@ -104,8 +104,9 @@ class TrainingGain:
         map_at_r: the difference of MAP@R.
         outcome: `worth it`: the accuracy rose beyond noise. `no difference`: it did not change beyond noise. `worse`:
             it fell beyond noise. `already separated`: the untouched encoder classifies almost all rows correctly, and
-            training changed that within noise. `at chance`: no classifier is better than the most frequent label. If
-            the rows are too few to know that, the outcome is another one, and the sentence says so.
+            training changed that within noise. `at chance`: no classifier is better than the most frequent label, or
+            than at random if each label counts equally. If the rows are too few to know that, the outcome is another
+            one, and the sentence says so.
         sentence: the outcome in words, with the numbers.
         fitted_rows: the number of training rows to which the logistic regression was fitted if there are too many for
             all of them, 0 if it was left out; None if it was fitted to all rows.

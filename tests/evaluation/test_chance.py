@@ -1,0 +1,33 @@
+"""Predictions that know something about the labels, and predictions at random."""
+
+import numpy as np
+
+from tercet.evaluation.chance import finds_labels
+from tercet.evaluation.gain import Predictions, training_gain
+
+
+def test_labels_at_random_are_not_found():
+    rng = np.random.default_rng(0)
+    wrongly = 0
+    for counts in [[500, 500], [950, 50], [100] * 10, [200, *[1] * 50], [300, *[4] * 40]] * 20:
+        label_ids = np.repeat(np.arange(len(counts)), counts)
+        predicted = [rng.permutation(label_ids) for _ in range(10)]
+        wrongly += finds_labels(label_ids, np.array([guess == label_ids for guess in predicted]))
+    assert wrongly <= 1
+    assert finds_labels(label_ids, np.ones((1, len(label_ids))))
+    assert not finds_labels(label_ids, np.empty((0, len(label_ids))))
+    assert not finds_labels(np.zeros(100, dtype=int), np.ones((1, 100)))
+
+
+def test_a_label_with_most_rows_does_not_hide_that_the_others_are_found():
+    """The accuracy is that of always giving the most frequent label, 90 %, but half of the others are right."""
+    label_ids = np.repeat([0, 1], [900, 100])
+    predicted = np.where(np.arange(1000) < 50, 1, np.where(np.arange(1000) < 950, 0, 1))
+    outcomes = []
+    for rows in (predicted, np.random.default_rng(0).permutation(predicted)):
+        predictions = Predictions(
+            label_names=["a", "b"], label_ids=label_ids, predicted={"class_means": rows},
+            average_precision=np.full(1000, 0.5), most_frequent=0,
+        )  # fmt: skip
+        outcomes.append(training_gain(predictions, predictions).outcome)
+    assert outcomes == ["no difference", "at chance"]
