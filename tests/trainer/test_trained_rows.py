@@ -355,6 +355,15 @@ def test_a_copy_keeps_the_hooks_of_the_user():
     assert len(copied._state_dict_hooks) == 1
 
 
+def test_the_weight_can_be_replaced_for_a_call():
+    layer = nn.Embedding(6, 3)
+    trained = TrainedRows(layer, torch.tensor([1, 2]))
+    other = torch.ones(2, 3, requires_grad=True)
+    torch.func.functional_call(layer, {"weight": other}, torch.tensor([2, 2])).sum().backward()
+    assert other.grad.tolist() == [[0, 0, 0], [2, 2, 2]]
+    assert trained.rows.grad is None
+
+
 def test_a_layer_that_a_callback_freezes_stays_frozen():
     layer = nn.Embedding(6, 3)
     trained = TrainedRows(layer, torch.tensor([1, 2]))

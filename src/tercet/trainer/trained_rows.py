@@ -90,9 +90,12 @@ class TrainedRows:
 
     def embed(self, ids: Tensor) -> tuple[Tensor, Tensor, int | None]:
         """Return token ids or row numbers for a lookup, the weight to look them up in, and the padding in it."""
+        weight = self.layer.weight  # `torch.func.functional_call` replaces it.
+        if len(weight) == len(self.all_rows):  # `stop` runs in another thread.
+            return ids, weight, self.layer.padding_idx
         rows = self._row_of_token[ids]
         if bool((rows >= 0).all()):
-            return rows, self.rows, self._padding_row
+            return rows, weight, self._padding_row
         if torch.is_grad_enabled():
             # A subclass of the trainer has put other tokens into a batch, so these rows must be trained, too.
             self.stop()
