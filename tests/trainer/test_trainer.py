@@ -169,6 +169,19 @@ def test_the_same_seed_gives_the_same_model(bert, labelled, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_second_run_of_model_init_is_compared_with_its_own_start(bert, labelled, tmp_path, caplog):
+    """The weights after both runs are the same, but those of each run have changed."""
+    trainer = SentenceTransformerTrainer(
+        model_init=lambda: SentenceTransformer(bert, device="cpu"),
+        args=make_arguments(tmp_path),
+        train_dataset=labelled,
+        loss=lambda model: losses.BatchAllTripletLoss(model, margin=0.3),
+    )
+    for _ in range(2):
+        trainer.train()
+    assert "has learned nothing" not in caplog.text
+
+
 def test_model_init_trains_the_model_that_it_returns(bert, labelled, tmp_path):
     """sentence-transformers' batch losses keep the first model in a hyper-parameter search."""
     made = []

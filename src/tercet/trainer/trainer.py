@@ -228,6 +228,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
             model, self._first_model = self._first_model, None
             return model
         model = super().call_model_init(trial)
+        self._start_weights = weight_sums(model), sample_weights(model)
         self.loss = self._make_loss(model).to(self.args.device)
         for name, facts in self._training_sets.items():
             if facts.set_names is not None:
@@ -267,7 +268,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
             self._has_head = True
         if self._label_means is not None:
             self._label_means.reset()
-        weights, sampled = weight_sums(self.model), sample_weights(self.model)
+        self._start_weights = weight_sums(self.model), sample_weights(self.model)
         try:
             result = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
         finally:
@@ -278,10 +279,9 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         self._read_stats()
         self._check_finite()
         if self._ran_a_step:
-            unchanged, change = (
-                bool(weights) and weight_sums(self.model) == weights,
-                relative_change(self.model, sampled),
-            )
+            weights, sampled = self._start_weights
+            unchanged = bool(weights) and weight_sums(self.model) == weights
+            change = relative_change(self.model, sampled)
             for number, monitor in enumerate(self._monitors.values()):
                 monitor.finish(
                     is_complete=self.state.global_step == self.state.max_steps,
