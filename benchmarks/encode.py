@@ -3,7 +3,7 @@
     python benchmarks/encode.py --data DIR [--set banking77] [--sentences 10000] [--rounds 3] [--output FILE.json]
 
 Each run is a subprocess. The libraries alternate, and the printed times are medians. By default the model is the
-bundled all-MiniLM-L6-v2.
+bundled all-MiniLM-L6-v2. `--bf16` adds ours in bfloat16, and prints MAP@R of the sentences among each other.
 """
 
 import argparse
@@ -16,20 +16,28 @@ from typing import Any
 import torch
 from common import alone, labelled, model_folder, peak_mib
 
+from tercet.evaluation.retrieval import rank_queries
+
 
 def one(options: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(options["threads"])
-    if options["library"] == "tercet":
+    if options["library"] != "peer":
         from tercet import SentenceTransformer
     else:
         from sentence_transformers import SentenceTransformer  # type: ignore[assignment]
     model = SentenceTransformer(options["model"])
-    texts, _ = labelled(Path(options["data"]), options["set"])
+    if options["library"] == "bf16":
+        model = model.to(torch.bfloat16)
+    texts, labels = labelled(Path(options["data"]), options["set"])
     model.encode(texts[:64])
-    texts = texts[: options["sentences"]]
+    # Evenly spaced, because a file may be sorted by label.
+    chosen = slice(None, None, max(1, len(texts) // options["sentences"]))
+    texts, labels = texts[chosen], labels[chosen]
     start = time.perf_counter()
     embeddings = model.encode(texts)
-    return {"seconds": time.perf_counter() - start, "peak_mib": peak_mib(), "sum": float(embeddings[:100].sum())}
+    found = {"seconds": time.perf_counter() - start, "peak_mib": peak_mib(), "sum": float(embeddings[:100].sum())}
+    ranked = rank_queries(torch.as_tensor(embeddings), torch.tensor(labels))
+    return {**found, "sentences": len(texts), "map@r": float(ranked.average_precision.mean())}
 
 
 def main() -> None:
@@ -40,6 +48,7 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--bf16", action="store_true", help="measure ours in bfloat16, too")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -50,7 +59,8 @@ def main() -> None:
         "data": str(arguments.data), "set": arguments.set, "model": model_folder(arguments.model),
         "sentences": arguments.sentences, "threads": arguments.threads,
     }  # fmt: skip
-    runs: dict[str, list[dict[str, Any]]] = {"tercet": [], "peer": []}
+    libraries = ["tercet", *(["bf16"] if arguments.bf16 else []), "peer"]
+    runs: dict[str, list[dict[str, Any]]] = {library: [] for library in libraries}
     for _ in range(arguments.rounds):
         for library in runs:
             runs[library].append(alone(__file__, options | {"library": library}))
@@ -58,10 +68,13 @@ def main() -> None:
         {name: statistics.median(run[key] for run in group) for name, group in runs.items()}
         for key in ("seconds", "peak_mib")
     )
-    ratios = [theirs["seconds"] / ours["seconds"] for ours, theirs in zip(*runs.values(), strict=True)]
-    print(f"{arguments.sentences:,} sentences of {arguments.set}, torch {torch.__version__}")
-    print(f"  {seconds['tercet']:.1f} s against {seconds['peer']:.1f} s: × {statistics.median(ratios):.2f} by pairs")
-    print(f"  peak {peaks['tercet']:.0f} MiB against {peaks['peer']:.0f}: × {peaks['tercet'] / peaks['peer']:.2f}")
+    print(f"{runs['peer'][0]['sentences']:,} sentences of {arguments.set}, torch {torch.__version__}")
+    for library in libraries[:-1]:
+        pairs = zip(runs[library], runs["peer"], strict=True)
+        ratio = statistics.median(theirs["seconds"] / ours["seconds"] for ours, theirs in pairs)
+        print(f"{library}: {seconds[library]:.1f} s against {seconds['peer']:.1f} s: × {ratio:.2f} by pairs")
+        print(f"  peak {peaks[library]:.0f} MiB against {peaks['peer']:.0f}: × {peaks[library] / peaks['peer']:.2f}")
+        print(f"  MAP@R {runs[library][0]['map@r']:.4f} against {runs['peer'][0]['map@r']:.4f}")
     if arguments.output:
         arguments.output.write_text(json.dumps({"seconds": seconds, "peak_mib": peaks, "runs": runs}, indent=1))
 
