@@ -1,6 +1,6 @@
 """Compare training steps with those of sentence-transformers: time, peak memory, losses, and the parts of a step.
 
-    python benchmarks/train.py --data DIR [--mpnet FOLDER] [--steps 12] [--rounds 2] [--output FILE.json]
+    python benchmarks/train.py --data DIR [--mpnet FOLDER] [--sets clinc150] [--steps 12] [--output FILE.json]
 
 Both libraries use the same model, data, batches (P×K, K = 4), loss (SemiHard, margin 0.3), optimizer and precision.
 Each run is a separate process, and the libraries alternate. Times are medians over the steps after the first three.
@@ -158,6 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--mpnet", help="a folder with all-mpnet-base-v2; without it, this case is skipped")
+    parser.add_argument("--sets", nargs="+", default=["banking77", "clinc150"])
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument(
@@ -171,7 +172,7 @@ def main() -> None:
         print(json.dumps(one(json.loads(arguments.one))))
         return
     report: dict[str, Any] = {"torch": torch.__version__, "threads": arguments.threads, "cases": []}
-    for name, model, size in CASES:
+    for name, model, size in (case for case in CASES if case[0] in arguments.sets):
         if model == "mpnet" and not arguments.mpnet:
             print(f"{name}, all-mpnet-base-v2: skipped, because --mpnet is not set")
             continue
