@@ -116,6 +116,28 @@ def test_auto_with_few_rows_has_no_validation_rows_and_a_gentle_rate(bert, sente
     assert plan_stages(settings, data).few_rows
 
 
+@pytest.mark.parametrize(
+    ("changes", "gain"),
+    [
+        ({}, 0.01),
+        ({"epochs": 20}, 0.01),  # as a repeated run has it
+        ({"epochs": 2}, None),
+        ({"max_steps": 5}, None),
+        ({"time_limit": 60}, None),
+        ({"train": "both"}, None),
+        ({"train": "head"}, None),
+    ],
+)
+def test_with_few_rows_a_head_before_the_whole_training_must_raise_the_accuracy(changes, gain, sentences, labels):
+    few = Dataset.from_dict({"sentence": sentences, "label": labels})
+    many = Dataset.from_dict({
+        "sentence": [f"{text} {number}" for number in range(4) for text in sentences], "label": labels * 4
+    })  # fmt: skip
+    settings = RunSettings(**{"train": "auto", **changes})
+    assert plan_stages(settings, few).min_accuracy_gain == gain
+    assert plan_stages(settings, many).min_accuracy_gain is None
+
+
 def test_triplets_have_no_head(sentences):
     rows = Dataset.from_dict({"anchor": sentences[:2], "positive": sentences[2:4], "negative": sentences[4:6]})
     assert not plan_stages(RunSettings(loss="triplet", train="auto"), rows).head

@@ -77,6 +77,7 @@ def choose_head(
     seed: int = 0,
     candidates: Sequence[HeadSettings] = CANDIDATES,
     allow_none: bool = True,
+    min_accuracy_gain: float | None = None,
     label_levels: str | None = None,
     jaccard_weights: bool = False,
 ) -> HeadChoice:
@@ -96,6 +97,8 @@ def choose_head(
         seed: the seed of the folds and of the training.
         candidates: the settings to choose from. Their seed is replaced by `seed`.
         allow_none: whether to return no head if none of the candidates is better.
+        min_accuracy_gain: return no head, if `allow_none`, unless it raises the accuracy by at least this fraction. For
+            a head before the training of an encoder on few rows of each label: MAP@R alone then says too little.
         label_levels: the separator of the levels of nested labels, see `train_head`.
         jaccard_weights: whether all candidates have `jaccard_weights`, see `HeadSettings`.
 
@@ -128,7 +131,14 @@ def choose_head(
     start = initial_weight(x, out_dim)
     scores, scored = _cross_validate(x, rows, keys, out_dim, seed, candidates)
     metric = "MAP@R, the mean over the levels," if isinstance(rows, NestedLabels) else "MAP@R"
-    settings, reason = decide(scores, candidates, metric, scored=scored, allow_none=allow_none)
+    settings, reason = decide(
+        scores,
+        candidates,
+        metric,
+        scored=scored,
+        allow_none=allow_none,
+        min_accuracy_gain=min_accuracy_gain,
+    )
     head = None if out_dim == x.shape[1] else LinearHead(start)
     if settings is not None:
         head = fit_head(x, rows, start, settings)

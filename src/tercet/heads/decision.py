@@ -56,6 +56,7 @@ def decide(
     *,
     scored: ScoredRows | None,
     allow_none: bool,
+    min_accuracy_gain: float | None = None,
 ) -> tuple[HeadSettings | None, str]:
     """Return the settings of the winner, None for no head, and the reason.
 
@@ -65,6 +66,7 @@ def decide(
         metric: the name of `map_at_r` in the reason.
         scored: the scored rows; None without scores.
         allow_none: whether no head may win.
+        min_accuracy_gain: the least gain in accuracy of a head, if no head may win; None for none.
     """
     if scored is None:
         why = "because it cannot be measured whether one helps: the rows are too few, or do not form triplets in folds"
@@ -93,6 +95,12 @@ def decide(
         return None, (
             f"no head, because the labels are at chance (always giving the most frequent label is right for "
             f"{100 * frequent:.1f} %), and MAP@R rises for such labels, too; with the best one ({head}), {measured}"
+        )
+    gain = None if best.accuracy is None or none.accuracy is None else best.accuracy - none.accuracy
+    if allow_none and min_accuracy_gain is not None and gain is not None and gain < min_accuracy_gain:
+        return None, (
+            f"no head, because the best one ({head}) does not raise the accuracy by {100 * min_accuracy_gain:g} point, "
+            f"and with few sentences a label the encoder gains more without it: {measured}"
         )
     worse = "; without a head, it would be better" if best.score < none.score - noise else ""
     return best.settings, f"a head with {head}: {measured}{worse}"

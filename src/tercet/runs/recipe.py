@@ -12,7 +12,8 @@ from tercet.runs.settings import RunSettings
 
 # With fewer sentences per label than this, more and gentler steps are better.
 FEW_ROWS_PER_LABEL = 16
-_EPOCHS, _EPOCHS_FEW_ROWS = 3.0, 20.0
+EPOCHS_FEW_ROWS = 20.0
+_EPOCHS = 3.0
 # With a time limit, the limit decides; more epochs than this gain little.
 _MAX_EPOCHS = 10.0
 # Measured with 384 hidden units: 1e-4. A wider encoder needs a smaller rate: 5e-5 with 768 hidden units.
@@ -52,7 +53,7 @@ def choose_schedule(settings: RunSettings, *, few_rows: bool, width: int) -> Run
     """
     epochs, learning_rate = settings.epochs, settings.learning_rate
     if epochs is None:
-        epochs = _EPOCHS_FEW_ROWS if few_rows else _EPOCHS if settings.time_limit is None else _MAX_EPOCHS
+        epochs = EPOCHS_FEW_ROWS if few_rows else _EPOCHS if settings.time_limit is None else _MAX_EPOCHS
     if learning_rate is None:
         learning_rate = min(_HIGHEST_RATE, _RATE_TIMES_WIDTH / width) / (2 if few_rows else 1)
         learning_rate *= _LORA_RATE if settings.lora else 1
