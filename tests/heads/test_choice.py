@@ -126,14 +126,14 @@ def test_a_head_must_not_win_by_map_at_r_of_labels_at_chance(none, best, frequen
     assert decide(_scores(none, best), CANDIDATES[:1], "MAP@R", allow_none=False, **options)[0] is not None
 
 
-@pytest.mark.parametrize(("accuracy", "gain", "wins"), [(0.70, 0.01, False), (0.72, 0.01, True), (0.70, None, True)])
+@pytest.mark.parametrize(("accuracy", "gain", "wins"), [(0.74, 0.05, False), (0.76, 0.05, True), (0.74, None, True)])
 def test_a_head_must_raise_the_accuracy_if_that_is_asked(accuracy, gain, wins):
     """It raises MAP@R in any case: 5 sentences of each label of HWU64 (0.709 and 0.453 without a head)."""
     options = {"scored": _scored(np.arange(400) % 10), "min_accuracy_gain": gain}
     scores = _scores((0.70, 0.45), (accuracy, 0.67))
     settings, reason = decide(scores, CANDIDATES[:1], "MAP@R", allow_none=True, **options)
     assert (settings is not None) == wins
-    assert wins or "does not raise the accuracy by 1 point" in reason
+    assert wins or "raises the accuracy by less than 5 points" in reason
     assert decide(scores, CANDIDATES[:1], "MAP@R", allow_none=False, **options)[0] is not None
 
 

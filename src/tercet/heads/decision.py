@@ -99,8 +99,8 @@ def decide(
     gain = None if best.accuracy is None or none.accuracy is None else best.accuracy - none.accuracy
     if allow_none and min_accuracy_gain is not None and gain is not None and gain < min_accuracy_gain:
         return None, (
-            f"no head, because the best one ({head}) does not raise the accuracy by {100 * min_accuracy_gain:g} point, "
-            f"and with few sentences a label the encoder gains more without it: {measured}"
+            f"no head, because the best one ({head}) raises the accuracy by less than {100 * min_accuracy_gain:g} "
+            f"points, and with few sentences a label the encoder gains more without it: {measured}"
         )
     worse = "; without a head, it would be better" if best.score < none.score - noise else ""
     return best.settings, f"a head with {head}: {measured}{worse}"
