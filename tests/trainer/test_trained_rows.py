@@ -45,6 +45,13 @@ def alone(monkeypatch):
     return turn
 
 
+def of_the_library(kind):
+    """Call a class one of Tercet: with a callback or a trainer of the user, all rows are trained."""
+    kind.__module__ = "tercet.tests"
+    return kind
+
+
+@of_the_library
 class Watch(TrainerCallback):
     """Keep the number of rows of the word embeddings in each step, and what `look` returns after the second one."""
 
@@ -100,6 +107,7 @@ def test_triplets_several_sets_and_a_callback_of_the_end(encoder, labelled, sent
     data = Dataset.from_dict({"a": sentences[:8], "p": sentences[8:], "n": sentences[::-1][:8]})
     seen = {}
 
+    @of_the_library
     class End(TrainerCallback):
         def on_train_end(self, args, state, control, model=None, optimizer=None, **kwargs):
             seen[len(model.input_module.word_embeddings.weight)] = optimizer.state_dict()["state"][0]["exp_avg"].shape
@@ -186,6 +194,7 @@ def test_rows_outside_that_have_a_state_are_trained(encoder, labelled, tmp_path,
 def test_a_token_that_a_subclass_adds_is_trained(encoder, labelled, tmp_path, alone):
     """From its first step on, all rows are trained, with the state and the gradients so far."""
 
+    @of_the_library
     class Replacing(SentenceTransformerTrainer):
         def compute_loss(self, model, inputs, *args, **kwargs):
             if self.state.global_step >= 2:
@@ -229,11 +238,13 @@ def _weights_with_and_without(make, encoder, folder, alone, expect_rows):
 def test_the_optimizer_of_a_subclass_trains_all_rows(encoder, labelled, tmp_path, alone):
     """It may change rows without a gradient, as weight decay does."""
 
+    @of_the_library
     class Decaying(SentenceTransformerTrainer):
         def create_optimizer(self, model=None):
             self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, weight_decay=0.5)
             return self.optimizer
 
+    @of_the_library
     class OtherKind(SentenceTransformerTrainer):
         @staticmethod
         def get_optimizer_cls_and_kwargs(args, model=None):
@@ -246,6 +257,27 @@ def test_the_optimizer_of_a_subclass_trains_all_rows(encoder, labelled, tmp_path
             return kind(model, arguments, labelled, loss=loss, callbacks=callbacks)
 
         _weights_with_and_without(make, encoder, tmp_path / kind.__name__, alone, expect_rows=False)
+
+
+def test_a_moving_average_of_the_user_finds_all_rows(encoder, labelled, tmp_path, alone):
+    """A callback that keeps the parameters from before the training."""
+
+    class Average(TrainerCallback):
+        def __init__(self, model):
+            self.averaged = torch.optim.swa_utils.AveragedModel(model)
+
+        def on_step_end(self, args, state, control, model=None, **kwargs):
+            self.averaged.update_parameters(model)
+
+    found = []
+
+    def make(model, arguments, callbacks):
+        found.append(Average(model))
+        loss = losses.BatchAllTripletLoss(model, margin=0.3)
+        return SentenceTransformerTrainer(model, arguments, labelled, loss=loss, callbacks=[*callbacks, found[-1]])
+
+    _weights_with_and_without(make, encoder, tmp_path, alone, expect_rows=False)
+    torch.testing.assert_close(*(flat_weights(one.averaged) for one in found), rtol=0, atol=1e-8)
 
 
 def test_a_loss_of_the_user_that_reads_all_weights(encoder, labelled, tmp_path, alone):
@@ -289,6 +321,7 @@ def test_a_hook_of_the_weight_sees_the_gradients_of_all_rows(encoder, labelled, 
 def test_another_token_in_the_middle_of_a_batch(evaluating, encoder, labelled, tmp_path, alone):
     """The rows that were looked up before get their gradients, too; also if dropout is turned off."""
 
+    @of_the_library
     class Twice(SentenceTransformerTrainer):
         def compute_loss(self, model, inputs, *args, **kwargs):
             model.train(not evaluating)
@@ -310,6 +343,7 @@ def test_another_token_in_the_middle_of_a_batch(evaluating, encoder, labelled, t
 def test_a_run_that_is_repeated_with_smaller_batches(encoder, labelled, tmp_path, alone):
     """As `auto_find_batch_size` does if memory is exhausted."""
 
+    @of_the_library
     class Exhausted(SentenceTransformerTrainer):
         failed = False
 
@@ -332,6 +366,7 @@ def test_weights_are_known_in_the_middle_and_after(encoder, labelled, tmp_path, 
     alone(True)
     seen = {}
 
+    @of_the_library
     class Look(TrainerCallback):
         def on_save(self, args, state, control, model=None, **kwargs):
             seen.update(model=model.weights_are_known, copy=copy.deepcopy(model).weights_are_known)

@@ -22,7 +22,7 @@ from tercet.trainer.trained_rows import TrainedRows, can_train_rows
 _OPTIMIZERS = ("adamw_torch", "adamw_torch_fused")
 # With more rows than this part of all, little would be saved.
 _MOST_ROWS = 0.5
-# Their losses and encoders read the weight by a forward pass of the layer alone.
+# Their code reads the weight by a forward pass of the layer alone. A callback of the user may average all weights.
 _KNOWN_PACKAGES = {"tercet", "sentence_transformers", "transformers"}
 
 
@@ -75,7 +75,7 @@ class TrainedRowsTrainer(StepTrainer):
         args, encoder = self.args, self.model.input_module
         if not self._optimizer_keeps_rows() or args.world_size > 1 or args.fsdp or args.torch_compile:
             return None
-        if not isinstance(encoder, (Transformer, StaticEmbedding)) or not _only_known_code(encoder, self.loss):
+        if not isinstance(encoder, (Transformer, StaticEmbedding)) or not self._runs_known_code():
             return None
         if any(module._compiled_call_impl is not None for module in self.model.modules()):
             return None  # `embed` would break the graph.
@@ -99,6 +99,16 @@ class TrainedRowsTrainer(StepTrainer):
             and self.get_optimizer_cls_and_kwargs is Trainer.get_optimizer_cls_and_kwargs
         )
 
+    def _runs_known_code(self) -> bool:
+        """Return whether trainer, callbacks, encoder and losses are of known packages."""
+        encoder = self.model.input_module
+        found: list[Any] = [self, *self.callback_handler.callbacks, *set_losses(self.loss)]
+        found.append(encoder.auto_model if isinstance(encoder, Transformer) else encoder)
+        for one in found:  # The list grows by the losses within others.
+            if isinstance(inner := getattr(one, "loss", None), nn.Module):
+                found.append(inner)
+        return all(type(one).__module__.split(".")[0] in _KNOWN_PACKAGES for one in found)
+
     def _training_tokens(self) -> np.ndarray | None:
         """Return the ids of all tokens of a training `(num_tokens,)`, ascending; None if they are not all known.
 
@@ -114,15 +124,6 @@ class TrainedRowsTrainer(StepTrainer):
                 return None
             found.append(distinct_tokens(rows.rows))
         return np.unique(np.concatenate(found).astype(np.int64))
-
-
-def _only_known_code(encoder: nn.Module, loss: nn.Module) -> bool:
-    """Return whether the encoder and the losses are of known packages. Others may read the weight of the layer."""
-    found: list[Any] = [encoder.auto_model if isinstance(encoder, Transformer) else encoder, *set_losses(loss)]
-    for one in found:  # The list grows by the losses within others.
-        if isinstance(inner := getattr(one, "loss", None), nn.Module):
-            found.append(inner)
-    return all(type(one).__module__.split(".")[0] in _KNOWN_PACKAGES for one in found)
 
 
 def _number_of_places(model: nn.Module, weight: nn.Parameter) -> int:
