@@ -1,7 +1,7 @@
 """Training on `transformers.Trainer`.
 
 arguments.py        SentenceTransformerTrainingArguments: the arguments of a run
-trainer.py          SentenceTransformerTrainer; its parts are the base classes in the next twelve files
+trainer.py          SentenceTransformerTrainer; its parts are the base classes in the next thirteen files
 preparing.py        the data sets: find and check their columns, prepare their rows
 sampling.py         the samplers: which rows are a batch
 tokenizing.py       token ids of the rows, once or batch by batch
@@ -11,6 +11,7 @@ pushing.py          upload models to the hub
 memories.py         what a run remembers of past batches: cross-batch memory, label means
 monitoring.py       log the statistics of batches
 steps.py            training steps: the loss of a batch and its gradient
+trained_rows_training.py  train only the word embeddings of training tokens
 sharded_training.py  train a model that is sharded over the processes, and gather it to save it
 evaluating.py       the loss of evaluation batches, and the evaluators
 checkpointing.py    save the model, write checkpoints, resume from them
@@ -22,6 +23,7 @@ stream_labels.py    the numbers of the labels of a stream
 stream_batches.py   the batches of a stream
 multi_labels.py     rows with several labels: the ids of their sets, and the relation of the loss
 collate.py          find and check the columns, tokenize the sentences, pack rows into a batch
+trained_rows.py     a layer of word embeddings of which some rows are trained
 gradient_cache.py   a training step on a batch that is larger than memory
 distributed.py      distributed training: split batches evenly, encode each sentence in one process
 sharding.py         shard a model over the processes (FSDP)
