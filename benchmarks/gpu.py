@@ -19,6 +19,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -191,10 +192,7 @@ def ahead(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
 
 def graphs_of_layers(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
     """Measure the layers of the first two cases with rounded numbers of tokens, and in CUDA graphs."""
-    return {
-        case.key: graphs(case)
-        for case in (Case(name, folders[name], *rest, plan.steps) for name, *rest in plan.cases[:2])
-    }
+    return {case.key: graphs(case) for case in islice(plan.made_cases(folders), 2)}
 
 
 def losses(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:

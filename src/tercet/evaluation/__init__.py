@@ -12,7 +12,7 @@ balanced_sample.py  draw as many rows of each label
 label_scores.py     precision, recall and F1 of each label
 bootstrap.py        confidence intervals of the difference between two encoders on the same rows
 macro_f1.py         the same for macro-F1
-chance.py           tell predictions from predictions at random
+chance.py           whether predictions are better than at random
 gain.py             compare the trained with the untouched encoder: was the training worth it?
 several_labels.py   the same for rows with several labels, by a logistic regression for each label
 _inputs.py          validation of embeddings, and numbering of labels

@@ -1,4 +1,4 @@
-"""Tell predictions that know something about the labels from predictions at random, also if one label has most rows."""
+"""Find out whether predictions are better than at random, also if one label has most rows."""
 
 import numpy as np
 

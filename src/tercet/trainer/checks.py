@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import TrainerCallback
 
 from tercet._distributed import world_size
@@ -13,6 +13,7 @@ from tercet._events import WarningKind, emit_warning
 from tercet.data.splits.evaluation_rows import select_labelled, select_triplets, warn_of_overlap
 from tercet.data.tables.dataset_columns import label_ids_of
 from tercet.distances import FunctionDistance, get_distance
+from tercet.encoder.pretrained.weights import is_finite
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError, EmbeddingError, counted, is_or_are, listed, short_repr
 from tercet.losses.modules import BatchLoss
@@ -139,7 +140,7 @@ def check_finite(model: nn.Module, step: int, remaining: Callable[[], str]) -> N
     Raises:
         DataError: a weight is NaN or infinite.
     """
-    broken = [name for name, value in model.named_parameters() if not _is_finite(value.detach())]
+    broken = [name for name, value in model.named_parameters() if not is_finite(value.detach())]
     if broken:
         raise DataError(
             f"the training diverged: by step {step}, {counted(len(broken), 'weight')} of the model "
@@ -147,11 +148,6 @@ def check_finite(model: nn.Module, step: int, remaining: Callable[[], str]) -> N
             f"{remaining()}; use a lower learning_rate, a longer warm-up "
             "or max_grad_norm=1"
         )
-
-
-def _is_finite(weight: Tensor) -> bool:
-    """Return whether no value is NaN or infinite. A finite sum says so, without the copies that `isfinite` makes."""
-    return bool(weight.sum(dtype=torch.float32).isfinite()) or bool(weight.isfinite().all())
 
 
 def check_cross_batch_memory(loss: nn.Module) -> None:

@@ -99,10 +99,17 @@ def set_losses(loss: nn.Module) -> list[nn.Module]:
     return list(loss.losses) if isinstance(loss, LossBySet) else [loss]
 
 
-def innermost(loss: nn.Module) -> nn.Module:
-    """Return the loss within losses that hold another one as `loss`, such as a Matryoshka loss; or the loss itself."""
+def losses_within(loss: nn.Module) -> Iterator[nn.Module]:
+    """Yield a loss, then the one that it holds as `loss`, as a Matryoshka loss does, and so on."""
+    yield loss
     inner = getattr(loss, "loss", None)
-    return innermost(inner) if isinstance(inner, nn.Module) else loss
+    if isinstance(inner, nn.Module):
+        yield from losses_within(inner)
+
+
+def innermost(loss: nn.Module) -> nn.Module:
+    """Return the last of `losses_within`."""
+    return list(losses_within(loss))[-1]
 
 
 def takes_triplets(loss: nn.Module, default: bool = False) -> bool:

@@ -11,7 +11,7 @@ from transformers import Trainer
 
 from tercet.encoder.modules import StaticEmbedding, Transformer
 from tercet.encoder.packing.self_check import PROBE_SENTENCES
-from tercet.trainer.loss_kinds import set_losses
+from tercet.trainer.loss_kinds import losses_within, set_losses
 from tercet.trainer.preparing import parts_of
 from tercet.trainer.rows import Rows, distinct_tokens
 from tercet.trainer.steps import StepTrainer
@@ -102,11 +102,9 @@ class TrainedRowsTrainer(StepTrainer):
     def _runs_known_code(self) -> bool:
         """Return whether trainer, callbacks, encoder and losses are of known packages."""
         encoder = self.model.input_module
-        found: list[Any] = [self, *self.callback_handler.callbacks, *set_losses(self.loss)]
-        found.append(encoder.auto_model if isinstance(encoder, Transformer) else encoder)
-        for one in found:  # The list grows by the losses within others.
-            if isinstance(inner := getattr(one, "loss", None), nn.Module):
-                found.append(inner)
+        losses = [part for loss in set_losses(self.loss) for part in losses_within(loss)]
+        model = encoder.auto_model if isinstance(encoder, Transformer) else encoder
+        found: list[Any] = [self, *self.callback_handler.callbacks, *losses, model]
         return all(type(one).__module__.split(".")[0] in _KNOWN_PACKAGES for one in found)
 
     def _training_tokens(self) -> np.ndarray | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tercet.errors import ModelError, counted, listed
 
@@ -50,17 +50,22 @@ def check_loading_info(
         logger.warning(f"{message.removesuffix('correct config.json')}they are not used")
 
 
-def check_finite(module: nn.Module, place: str) -> None:
-    """Raise `ModelError` if a weight is NaN or infinite.
+def is_finite(weight: Tensor) -> bool:
+    """Return whether no value of a weight is NaN or infinite.
 
     A NaN or an infinite value makes the sum of a weight NaN or infinite. Only such a weight is checked in full, because
-    the sum of finite values can overflow.
+    the sum of finite values can overflow. The full check makes copies of the weight.
     """
+    return bool(weight.sum(dtype=torch.float32).isfinite()) or bool(weight.isfinite().all())
+
+
+def check_finite(module: nn.Module, place: str) -> None:
+    """Raise `ModelError` if a weight is NaN or infinite."""
     with torch.no_grad():
         for name, weight in module.named_parameters():
             if not weight.is_floating_point() or weight.is_meta:
                 continue
-            if not torch.isfinite(weight.sum(dtype=torch.float32)) and not torch.isfinite(weight).all():
+            if not is_finite(weight):
                 count = int((~torch.isfinite(weight)).sum())
                 raise ModelError(
                     f"the weights in {place} are damaged: {name!r} has {count:,} NaN or infinite values of "

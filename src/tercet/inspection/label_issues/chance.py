@@ -1,4 +1,4 @@
-"""Tell labels that do not follow from the sentences: as many of them look wrong as of labels at random."""
+"""Find out whether labels follow from the sentences, or look wrong as often as labels at random."""
 
 import math
 
