@@ -69,10 +69,12 @@ class NestedTripletLoss(BatchLoss):
         return any(len(level.group(labels)) for level in self.tree.levels()) or super()._has_triplet(labels, relation)
 
     def get_config_dict(self) -> dict[str, Any]:
-        """Return the settings of the loss, for the model card; the margins are those of the levels."""
+        """Return the settings of the loss, for the model card; margins and weights are those of the levels."""
         settings = BaseLoss.get_config_dict(self)
         if self.has_margin:
             settings["margin"] = [loss.margin for loss in self.losses]
+        if self.weights is not None:
+            settings["weights"] = [float(weight) for weight in self.weights]
         return {
             **settings,
             "levels": len(self.tree),
