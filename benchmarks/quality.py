@@ -184,14 +184,14 @@ def print_before_and_after(bench: Bench, chosen: Iterable[tuple[str, str]], seed
         columns.append([f"{name}, {encoder}", *_before_and_after(records)])
     if not columns:
         return
-    names = ["MAP@R", "recall@1", *(f"accuracy of {kind.replace('_', ' ')}, %" for kind in CLASSIFIERS)]
+    names = ["MAP@R", "recall@1", "recall@10", *(f"accuracy of {kind.replace('_', ' ')}, %" for kind in CLASSIFIERS)]
     header, *rows = zip(*columns, strict=True)
     print_table(["", *header], [[name, *row] for name, row in zip(names, rows, strict=True)], title)
 
 
 def _before_and_after(records: Sequence[dict[str, Any]]) -> Iterable[str]:
     """Return the cells of one data set and encoder, means over the seeds."""
-    for metric in ("map@r", "recall@1"):
+    for metric in ("map@r", "recall@1", "recall@10"):
         parts = [[record["evaluation"][when][metric] for record in records] for when in ("before", "after")]
         yield " → ".join([f"{np.mean(parts[0]):.3f}", mean_and_std(parts[1])])
     for kind in CLASSIFIERS:

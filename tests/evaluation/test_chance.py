@@ -27,7 +27,7 @@ def test_a_label_with_most_rows_does_not_hide_that_the_others_are_found():
     for rows in (predicted, np.random.default_rng(0).permutation(predicted)):
         predictions = Predictions(
             label_names=["a", "b"], label_ids=label_ids, predicted={"class_means": rows},
-            average_precision=np.full(1000, 0.5), most_frequent=0,
+            average_precision=np.full(1000, 0.5), found_in_10=np.ones(1000), most_frequent=0,
         )  # fmt: skip
         outcomes.append(training_gain(predictions, predictions).outcome)
     assert outcomes == ["no difference", "at chance"]

@@ -25,6 +25,7 @@ def _predictions(noise, *, shuffled=False, n=400, seed=0):
     return classify_queries(
         x[:n], reference, x[n:], given, NAMES,
         voted_ids=reference[ranked.voted], average_precision=ranked.average_precision.numpy(),
+        found_in_10=ranked.found_in_10.numpy(),
     )  # fmt: skip
 
 
@@ -62,7 +63,8 @@ def test_labels_at_random_are_at_chance(seed):
 def _by_hand(correct, precision, names=("a", "b")):
     predicted = {"nearest_neighbours": np.where(correct, 0, 1)}
     return Predictions(label_names=names, label_ids=np.zeros(len(correct), dtype=int), predicted=predicted,
-                       average_precision=np.full(len(correct), precision), most_frequent=1)  # fmt: skip
+                       average_precision=np.full(len(correct), precision),
+                       found_in_10=np.ones(len(correct)), most_frequent=1)  # fmt: skip
 
 
 def _of_two_labels(n, right):
@@ -70,7 +72,7 @@ def _of_two_labels(n, right):
     label_ids = np.arange(n) % 2
     predicted = {"nearest_neighbours": np.where(np.arange(n) < 2 * right, label_ids, 1 - label_ids)}
     return Predictions(label_names=("a", "b"), label_ids=label_ids, predicted=predicted,
-                       average_precision=np.ones(n), most_frequent=0)  # fmt: skip
+                       average_precision=np.ones(n), found_in_10=np.ones(n), most_frequent=0)  # fmt: skip
 
 
 @pytest.mark.parametrize(("n", "right"), [(2, 1), (12, 6), (20, 9), (30, 13), (40, 15)])
@@ -123,6 +125,34 @@ def test_a_better_ranking_is_worth_it_to_search_if_the_accuracy_stays():
     correct = np.arange(20_000) < 16_000
     gain = training_gain(_by_hand(correct, 0.4), _by_hand(correct, 0.4003))
     assert gain.sentence.endswith("To search, training was worth it: MAP@R rose from 0.4000 to 0.4003.")
+
+
+def test_the_sentence_says_that_fewer_queries_find_their_label():
+    """A ranking may be better on average, and no sentence of their label is near some queries."""
+    correct = np.arange(300) < 240
+    found = np.where(np.arange(300) < 290, 1.0, 0.0)
+    before, after = _by_hand(correct, 0.4), replace(_by_hand(correct, 0.6), found_in_10=found)
+    gain = training_gain(before, after)
+    lost = "recall@10 fell from 1.000 to 0.967, so more queries find no sentence of their label among the 10 nearest."
+    assert gain.outcome == "no difference"
+    assert gain.sentence.endswith(f" To search, it depends: MAP@R rose from 0.400 to 0.600, but {lost}")
+    assert gain.recall_at_10.high < 0
+    gain = training_gain(before, replace(after, average_precision=before.average_precision))
+    assert gain.sentence.endswith(f" To search, training made it worse: {lost}")
+    # With a higher accuracy, the sentence says so as well.
+    gain = training_gain(_by_hand(np.arange(300) < 150, 0.4), after)
+    assert gain.outcome == "worth it"
+    assert gain.sentence.endswith(f"but {lost}")
+    assert "recall@10" not in training_gain(after, after).sentence
+
+
+def test_a_label_in_the_first_ten_is_found():
+    ranked = rank_queries(
+        [[0.0], [5.4]], ["a", "b"], distance="euclidean", recall_at=[1],
+        reference_embeddings=[[float(at)] for at in range(12)], reference_labels=[*"c" * 9, "a", "b", "c"],
+    )  # fmt: skip
+    assert ranked.found_in_10.tolist() == [1.0, 1.0]
+    assert ranked.metrics["recall@1"] == 0.0
 
 
 def test_the_best_classifier_is_named():

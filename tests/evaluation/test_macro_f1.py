@@ -25,6 +25,7 @@ def _predictions(*predicted):
         label_ids=GIVEN,
         predicted=dict(zip(("nearest_neighbours", "class_means"), predicted, strict=True)),
         average_precision=np.full(len(GIVEN), 0.5),
+        found_in_10=np.ones(len(GIVEN)),
         most_frequent=0,
     )
 

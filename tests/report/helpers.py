@@ -69,7 +69,7 @@ def classified(labels, rows=20, seed=0):
         predicted = np.where(fails, (label_ids + 1) % len(labels), label_ids)
         return Predictions(
             label_names=labels, label_ids=label_ids, predicted=dict.fromkeys(CLASSIFIERS, predicted),
-            average_precision=rng.random(len(label_ids)), most_frequent=0,
+            average_precision=rng.random(len(label_ids)), found_in_10=np.ones(len(label_ids)), most_frequent=0,
         )  # fmt: skip
 
     before, after = predictions(0.9), predictions(0.5)

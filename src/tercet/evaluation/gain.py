@@ -38,6 +38,8 @@ class Predictions:
         label_ids: the given label ids, int64 `(n,)`.
         predicted: the predicted label ids, int64 `(n,)`, by the key of the classifier.
         average_precision: the average precision at R of each row, float64 `(n,)`, whose mean is MAP@R.
+        found_in_10: whether the 10 nearest training rows have one with the label of each row, float64 `(n,)`, whose
+            mean is recall@10.
         most_frequent: the most frequent label id of the training rows.
         fitted_rows: the number of training rows to which the logistic regression was fitted if there are too many for
             all of them, 0 if it was left out; None if it was fitted to all rows.
@@ -47,6 +49,7 @@ class Predictions:
     label_ids: np.ndarray
     predicted: dict[str, np.ndarray]
     average_precision: np.ndarray
+    found_in_10: np.ndarray
     most_frequent: int
     fitted_rows: int | None = None
 
@@ -58,6 +61,7 @@ class Predictions:
         """Return the accuracy and the macro-F1 of each classifier, and MAP@R."""
         return EncoderScores(
             map_at_r=float(self.average_precision.mean()),
+            recall_at_10=float(self.found_in_10.mean()),
             classifiers={
                 key: ClassifierScores(
                     accuracy=float((predicted == self.label_ids).mean()),
@@ -77,6 +81,7 @@ def classify_queries(
     *,
     voted_ids: np.ndarray,
     average_precision: np.ndarray,
+    found_in_10: np.ndarray,
 ) -> Predictions:
     """Predict the label of each of n evaluation rows by each classifier. Log a note if not all training rows are used.
 
@@ -88,6 +93,7 @@ def classify_queries(
         label_names: the name of each label id.
         voted_ids: the label ids that win the vote of the nearest neighbours `(n,)`, see `rank_queries`.
         average_precision: the average precision at R of each row `(n,)`.
+        found_in_10: whether the 10 nearest training rows have one with the label of each row `(n,)`.
     """
     ids = torch.from_numpy(reference_ids).to(reference.device)
     queries = queries.to(reference.device)
@@ -105,6 +111,7 @@ def classify_queries(
         label_ids=label_ids,
         predicted=predicted,
         average_precision=average_precision,
+        found_in_10=found_in_10,
         most_frequent=int(np.bincount(reference_ids).argmax()),
         fitted_rows=0 if rows is None else None if len(rows) == len(ids) else len(rows),
     )
@@ -133,6 +140,7 @@ def training_gain(untouched: Predictions, trained: Predictions, *, seed: int = 0
         trained=trained.scores(),
         accuracy=best_difference(*correct, seed=seed),
         map_at_r=mean_difference(untouched.average_precision, trained.average_precision),
+        recall_at_10=mean_difference(untouched.found_in_10, trained.found_in_10),
         macro_f1=macro_f1_difference(
             untouched.label_ids, [*untouched.predicted.values()], [*trained.predicted.values()], seed=seed
         ),
@@ -206,20 +214,30 @@ def _rare_labels(gain: TrainingGain) -> str:
     before, after = (
         max(scores.macro_f1 for scores in encoder.classifiers.values()) for encoder in (gain.untouched, gain.trained)
     )
-    fell = f"fell from {shown_beside(before, after, '.3f')} to {shown_beside(after, before, '.3f')}"
     worse = "If each label counts equally, training made it worse"
-    return f" {worse}: the best macro-F1 {fell}; look at the labels with few rows."
+    return f" {worse}: the best macro-F1 fell {_from_to(before, after)}; look at the labels with few rows."
 
 
 def _search(gain: TrainingGain) -> str:
-    """Return a sentence about MAP@R if it changed beyond noise, in another direction than the accuracy; else ""."""
+    """Return a sentence about MAP@R and recall@10 if one changed beyond noise and not as the accuracy did; else ""."""
+    rose, fell = gain.map_at_r.low > 0, gain.map_at_r.high < 0
     before, after = gain.untouched.map_at_r, gain.trained.map_at_r
-    values = f"MAP@R {{}} from {shown_beside(before, after, '.3f')} to {shown_beside(after, before, '.3f')}."
-    if gain.map_at_r.low > 0 and gain.outcome != "worth it":
-        return f" To search, training was worth it: {values.format('rose')}"
-    if gain.map_at_r.high < 0 and gain.outcome == "worth it":
-        return f" To search, training made it worse: {values.format('fell')}"
+    map_at_r = f"MAP@R {'rose' if rose else 'fell'} {_from_to(before, after)}"
+    if gain.recall_at_10 is not None and gain.recall_at_10.high < 0 and not fell and gain.outcome != "worse":
+        before, after = gain.untouched.recall_at_10 or 0.0, gain.trained.recall_at_10 or 0.0
+        return (
+            f" To search, {f'it depends: {map_at_r}, but' if rose else 'training made it worse:'} recall@10 fell "
+            f"{_from_to(before, after)}, so more queries find no sentence of their label among the 10 nearest."
+        )
+    if rose and gain.outcome != "worth it":
+        return f" To search, training was worth it: {map_at_r}."
+    if fell and gain.outcome == "worth it":
+        return f" To search, training made it worse: {map_at_r}."
     return ""
+
+
+def _from_to(before: float, after: float) -> str:
+    return f"from {shown_beside(before, after, '.3f')} to {shown_beside(after, before, '.3f')}"
 
 
 def points(value: float) -> str:

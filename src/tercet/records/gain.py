@@ -27,10 +27,12 @@ class EncoderScores:
     Attributes:
         map_at_r: MAP@R.
         classifiers: the scores by the key of the classifier in `tercet.catalogue.CLASSIFIERS`.
+        recall_at_10: recall@10; None in records of older versions.
     """
 
     map_at_r: float
     classifiers: dict[str, ClassifierScores]
+    recall_at_10: float | None = None
 
     @property
     def best(self) -> str:
@@ -113,6 +115,7 @@ class TrainingGain:
         saved: the scores of the classifier that is saved with the trained model; None without one, or if it was not
             measured on the same rows.
         macro_f1: the difference between the highest macro-F1 of each encoder; None in records of older versions.
+        recall_at_10: the difference of recall@10; None in records of older versions.
     """
 
     rows: int
@@ -127,6 +130,7 @@ class TrainingGain:
     fitted_rows: int | None = None
     saved: SavedClassifierScores | None = None
     macro_f1: PairedDifference | None = None
+    recall_at_10: PairedDifference | None = None
 
     @property
     def prefers_untouched(self) -> bool:
@@ -155,7 +159,7 @@ class TrainingGain:
         known = known_fields(cls, content)
         for key in ("untouched", "trained"):
             known[key] = EncoderScores.from_dict(known[key])
-        for key in ("accuracy", "map_at_r", "macro_f1"):
+        for key in ("accuracy", "map_at_r", "macro_f1", "recall_at_10"):
             if known.get(key) is None:  # as in records of older versions
                 continue
             known[key] = PairedDifference(**known_fields(PairedDifference, known[key]))

@@ -68,6 +68,7 @@ def classify_known(
         [str(name) for name in names],
         voted_ids=reference_ids[ranking.voted[measured].numpy()],
         average_precision=ranking.average_precision[measured].numpy(),
+        found_in_10=ranking.found_in_10[measured].numpy(),
     )
 
 

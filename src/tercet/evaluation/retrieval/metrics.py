@@ -11,8 +11,10 @@ from tercet.distances import BLOCK_BYTES, DistanceLike, distance_blocks, get_dis
 from tercet.errors import EmbeddingError
 from tercet.evaluation._inputs import as_rows, check_options
 from tercet.evaluation.relevance import SharedLabelRelevance, find_relevance
-from tercet.evaluation.retrieval.ranking import NUM_NEIGHBOURS, Ranking, majority, score_functions
+from tercet.evaluation.retrieval.ranking import NUM_NEIGHBOURS, Ranking, RecallAt, majority, score_functions
 from tercet.evaluation.retrieval.sums import NDCG_DEPTH, MetricSums
+
+_FOUND_IN_10 = RecallAt(10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +25,15 @@ class RankedQueries:
         metrics: the metrics by key, as `label_metrics` returns them.
         average_precision: the average precision at R of each query, float64 `(n,)`; NaN for a query without a relevant
             sentence. Its mean is `map@r`.
+        found_in_10: whether a relevant sentence is among the 10 nearest of each query, float64 `(n,)`; NaN as above.
+            Its mean is `recall@10`.
         voted: int64 `(n,)`, the row of the gallery whose label wins the vote of `knn_accuracy`: the nearest one with
             this label; −1 for a query without a relevant sentence.
     """
 
     metrics: dict[str, float]
     average_precision: Tensor
+    found_in_10: Tensor
     voted: Tensor
 
 
@@ -120,10 +125,11 @@ def rank_queries(
     if leave_one_out:
         order = order[num_relevant[order] > 0]
     scores = score_functions(ranks)
-    deepest = NDCG_DEPTH if isinstance(relevance, SharedLabelRelevance) else neighbours
-    min_depth = max(neighbours, deepest, *(getattr(score, "depth", 0) for score in scores.values()))
+    min_depth = max(
+        neighbours, NDCG_DEPTH, _FOUND_IN_10.depth, *(getattr(score, "depth", 0) for score in scores.values())
+    )
     sums = MetricSums(scores)
-    average_precision = torch.full((len(queries),), torch.nan, dtype=torch.float64)
+    average_precision, found_in_10 = torch.full((2, len(queries)), torch.nan, dtype=torch.float64)
     voted = torch.full((len(queries),), -1)
     gallery = metric.prepare(references)
     points = gallery if leave_one_out else metric.prepare(queries, gallery.centre)
@@ -148,6 +154,7 @@ def rank_queries(
             neighbour_labels=gallery_labels[ranked],
             query_labels=query_labels[rows],
         )
+        found_in_10[rows] = _FOUND_IN_10(ranking).double()
         if isinstance(relevance, SharedLabelRelevance):
             sums.add_gains(relevance.gains(rows), ranked, rows if leave_one_out else None)
             average_precision[rows] = sums.add_ranking(ranking)["map@r"]
@@ -155,4 +162,6 @@ def rank_queries(
         winners = majority(ranking.neighbour_labels[:, :neighbours])
         voted[rows] = ranked.gather(1, winners.unsqueeze(1)).squeeze(1)
         average_precision[rows] = sums.add_ranking(ranking, gallery_labels[voted[rows]])["map@r"]
-    return RankedQueries(metrics=sums.means(), average_precision=average_precision, voted=voted)
+    return RankedQueries(
+        metrics=sums.means(), average_precision=average_precision, found_in_10=found_in_10, voted=voted
+    )
