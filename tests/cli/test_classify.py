@@ -332,10 +332,6 @@ def test_a_stream_from_standard_input(model, new):
     assert "leave out the options for columns" in run("classify", model, "-", "--text-column", "a", expect=2).stderr
 
 
-def _read_line(process):
-    return process.stdout.readline().strip()
-
-
 @contextmanager
 def _stream(*arguments):
     """Start `tercet …` with pipes, and close them at the end."""

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from tercet.cli import console
 from tercet.cli import options as opt
 from tercet.cli.choices import fill_placeholders
+from tercet.cli.command_errors import report_errors
 from tercet.cli.compare import compare
 from tercet.cli.flags import Flags
 from tercet.errors import DataError
@@ -83,7 +84,7 @@ def test_a_comparison_names_its_own_options():
 
 
 def test_an_error_of_the_library_is_one_line_with_flags(capsys):
-    @console.report_errors
+    @report_errors
     def command(text_column: str, quiet: bool = False) -> None:
         raise DataError("no\n  column; pass `text_column`")
 
@@ -96,7 +97,7 @@ def test_an_error_of_the_library_is_one_line_with_flags(capsys):
 def test_an_unexpected_error_is_one_line_too(capsys, monkeypatch):
     monkeypatch.delenv("TERCET_DEBUG", raising=False)
 
-    @console.report_errors
+    @report_errors
     def command() -> None:
         raise RuntimeError("a\nb")
 
@@ -115,7 +116,7 @@ def test_quiet_turns_off_notes_warnings_and_progress_bars(quiet, capsys, monkeyp
     environment = {}
     monkeypatch.setattr("os.environ", environment)
 
-    @console.report_errors
+    @report_errors
     def command(quiet: bool) -> None:
         console.print_note("a note")
 

@@ -12,6 +12,7 @@ import pytest
 
 from tercet._display import duration, for_terminal
 from tercet.cli import console
+from tercet.cli.command_errors import report_errors
 from tercet.cli.streams import SafeStream, safe_streams
 from tests.child import ENVIRONMENT
 
@@ -160,7 +161,7 @@ class _Interrupted:
 def test_ctrl_c_inside_a_destructor_still_ends_the_command(capsys):
     import typer
 
-    @console.report_errors
+    @report_errors
     def command() -> None:
         _Interrupted()  # its destructor runs at once, and Python discards the exception
         time.sleep(5)

@@ -19,7 +19,8 @@ search.py, duplicates.py, fix.py and demo.py. What they consist of:
     choices.py              option values and help texts from the catalogue
     flags.py                arguments in messages → flags
     outputs.py              checks of paths, and writing of tables
-    console.py              errors, notes, tables of metrics, loading of models
+    command_errors.py       errors → one line and an exit code
+    console.py              notes, results, tables of metrics, loading of models
     streams.py              guarded standard output and standard error
     evaluations.py          printing of the metrics of a model
     comparison_tables.py    printing of the tables of a comparison

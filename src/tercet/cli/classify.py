@@ -24,7 +24,8 @@ from tercet.cli.classify_checks import (
 )
 from tercet.cli.classify_output import AnswerWriter, destination, print_compared_column
 from tercet.cli.classify_summary import Summary
-from tercet.cli.console import finish, load_model, print_note, print_result, report_errors
+from tercet.cli.command_errors import report_errors
+from tercet.cli.console import finish, load_model, print_note, print_result
 from tercet.cli.input_files import check_options, choose_columns, find_files
 from tercet.cli.many_files import check_output_folder, model_settings, write_each
 from tercet.cli.outputs import check_outputs

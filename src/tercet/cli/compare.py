@@ -9,12 +9,12 @@ import typer
 from tercet._files import check_file, check_separate
 from tercet._logging import quiet_transformers
 from tercet.cli import options as opt
+from tercet.cli.command_errors import report_errors
 from tercet.cli.comparison_tables import print_comparison
 from tercet.cli.console import (
     finish,
     print_note,
     print_result,
-    report_errors,
     resume_command,
 )
 from tercet.cli.next_commands import evaluate_command

@@ -13,6 +13,7 @@ import typer
 from tercet._files import beside, is_used
 from tercet._logging import quiet_transformers
 from tercet.cli import options as opt
+from tercet.cli.command_errors import report_errors
 from tercet.cli.console import (
     cell,
     finish,
@@ -20,7 +21,6 @@ from tercet.cli.console import (
     print_metrics,
     print_note,
     print_result,
-    report_errors,
     shows_progress,
     terminal,
 )

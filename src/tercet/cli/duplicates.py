@@ -8,13 +8,13 @@ import typer
 
 from tercet._display import truncate
 from tercet.cli import options as opt
+from tercet.cli.command_errors import report_errors
 from tercet.cli.console import (
     cell,
     finish,
     load_model,
     print_note,
     print_result,
-    report_errors,
     terminal,
     words_of_this_command,
 )

@@ -9,7 +9,8 @@ import typer
 from tercet._files import atomic_file, expand_path
 from tercet._files.head_files import WEIGHTS_FILE
 from tercet.cli import options as opt
-from tercet.cli.console import finish, load_model, print_note, report_errors, shows_progress
+from tercet.cli.command_errors import report_errors
+from tercet.cli.console import finish, load_model, print_note, shows_progress
 from tercet.cli.flags import flag_of
 from tercet.cli.input_files import check_options, choose_columns, find_files
 from tercet.cli.many_files import check_output_folder, model_settings, write_each

@@ -12,10 +12,10 @@ from tercet._files.model_files import has_classifier
 from tercet._logging import quiet_transformers
 from tercet.cli import options as opt
 from tercet.cli.choices import novelty_of
+from tercet.cli.command_errors import report_errors
 from tercet.cli.console import (
     finish,
     print_result,
-    report_errors,
     shows_progress,
 )
 from tercet.cli.evaluations import print_result_of_evaluation

@@ -10,7 +10,8 @@ import typer
 from tercet._files import expand_path
 from tercet._files.model_files import check_places
 from tercet.cli import options as opt
-from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
+from tercet.cli.command_errors import report_errors
+from tercet.cli.console import finish, load_model, print_note, print_result, shows_progress
 from tercet.cli.next_commands import classify_command
 from tercet.cli.outputs import check_outputs
 from tercet.data.reading.options import ReadOptions

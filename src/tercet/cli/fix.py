@@ -8,7 +8,8 @@ import typer
 
 from tercet._files import atomic_file
 from tercet.cli import options as opt
-from tercet.cli.console import finish, print_note, report_errors
+from tercet.cli.command_errors import report_errors
+from tercet.cli.console import finish, print_note
 from tercet.cli.next_commands import option_words
 from tercet.cli.outputs import check_outputs
 from tercet.data.reading.options import ReadOptions

@@ -9,7 +9,8 @@ import typer
 
 from tercet._files import atomic_file
 from tercet.cli import options as opt
-from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
+from tercet.cli.command_errors import report_errors
+from tercet.cli.console import finish, load_model, print_note, print_result, shows_progress
 from tercet.cli.flags import flag_of
 from tercet.cli.label_issues import check_label_issues, write_label_issues
 from tercet.cli.next_commands import option_words, trust_words

@@ -82,9 +82,6 @@ TextColumn = Annotated[
         "else a guess]"
     ),
 ]
-LabelColumn = Annotated[
-    str | None, typer.Option(help="The column of labels. [default: a usual name, such as label, else a guess]")
-]
 LabelColumns = Annotated[
     list[str] | None,
     typer.Option(

@@ -8,7 +8,8 @@ import typer
 
 from tercet._display import truncate
 from tercet.cli import options as opt
-from tercet.cli.console import cell, finish, load_model, print_note, print_result, report_errors, terminal
+from tercet.cli.command_errors import report_errors
+from tercet.cli.console import cell, finish, load_model, print_note, print_result, terminal
 from tercet.cli.outputs import check_outputs, check_table, write_rows
 from tercet.cli.queries import read_queries
 from tercet.cli.searchable import (

@@ -13,11 +13,11 @@ from tercet._nested_labels import separator_of
 from tercet.catalogue import LOSSES
 from tercet.cli import options as opt
 from tercet.cli.choices import margin_of
+from tercet.cli.command_errors import report_errors
 from tercet.cli.console import (
     finish,
     print_note,
     print_result,
-    report_errors,
     resume_command,
     shows_progress,
 )
