@@ -4,9 +4,9 @@ import torch
 from scipy.stats import binom, kstest
 
 from tercet.decisions.candidates import fit
+from tercet.decisions.drift import too_many_unfamiliar
 from tercet.decisions.fitting import fit_rows
 from tercet.decisions.novelty import Familiarity, quantities
-from tercet.decisions.rejection import too_many_unfamiliar
 from tercet.decisions.spaces import spaces
 from tercet.decisions.unknown import tuned_to
 from tests.decisions.data import blobs, rows_of

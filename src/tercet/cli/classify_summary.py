@@ -173,7 +173,7 @@ class Summary:
         """Warn, once, if far more of the last rows than expected are unlike the training sentences."""
         import numpy as np
 
-        from tercet.decisions.rejection import too_many_unfamiliar, unfamiliar_message
+        from tercet.decisions.drift import too_many_unfamiliar, unfamiliar_message
 
         novelty, self._novelty = np.array(self._novelty), []
         if not self._has_warned and too_many_unfamiliar(novelty, self.calibration_rows):

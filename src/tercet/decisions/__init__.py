@@ -24,6 +24,7 @@ fit_time.py          how long that will take
 calibration.py       make its probabilities honest
 novelty.py           how unlike the training sentences a sentence is; unknown.py tunes its limit
 deciding.py          decide about sentences: rejection.py applies the limits, back_off.py answers with a parent
+drift.py             detect new sentences that are unlike the training sentences
 judging.py           compare decisions with labels; curves.py draws precision by coverage
 storage.py           write and read a classifier; validation.py checks what was read, encoder_check.py the encoder
 summary.py           describe it for the command line and for records; limit_values.py checks limits without torch

@@ -9,10 +9,11 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from tercet.decisions.deciding import decide, with_evidence
+from tercet.decisions.drift import unfamiliar_message
 from tercet.decisions.fitted_classifier import FittedClassifier
 from tercet.decisions.limit_values import check_limits
 from tercet.decisions.promise import Promise
-from tercet.decisions.rejection import Limits, limits_for, unfamiliar_message
+from tercet.decisions.rejection import Limits, limits_for
 from tercet.decisions.results import Decisions
 from tercet.errors import DataError
 

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from tercet.decisions.back_off import steps_up
+from tercet.decisions.drift import too_many_unfamiliar
 from tercet.decisions.fitting import Fitted
 from tercet.decisions.limit_values import NUM_EXPLAINED_NEIGHBOURS
 from tercet.decisions.models import nearest_rows
-from tercet.decisions.rejection import Limits, reasons_against, too_many_unfamiliar
+from tercet.decisions.rejection import Limits, reasons_against
 from tercet.decisions.results import Decisions, as_objects
 from tercet.decisions.spaces import Spaces
 

@@ -11,8 +11,9 @@ from tercet._display import shown_beside
 from tercet._nested_labels import describe_levels_left_out
 from tercet.decisions.calibration import Reliability, error_by_chance, reliability, round_confidence
 from tercet.decisions.curves import RiskCoverage, rejected_by_reason, risk_coverage
+from tercet.decisions.drift import unfamiliar_message
 from tercet.decisions.promise import Promise, decimals
-from tercet.decisions.rejection import is_familiar, unfamiliar_message
+from tercet.decisions.rejection import is_familiar
 from tercet.decisions.thresholds import interval
 
 

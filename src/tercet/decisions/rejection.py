@@ -1,30 +1,30 @@
-"""Turn what the user asks for — a precision, a coverage or a threshold — into limits, and detect drift."""
+"""Turn what the user asks for, a precision, a coverage or a threshold, into limits of confidence and novelty."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-from scipy.stats import betabinom
 
-from tercet.decisions.back_off import ancestor_thresholds, best_with_ancestors, level_alpha, right_at_level, steps_up
+from tercet.decisions.back_off import (
+    Ancestors,
+    ancestor_thresholds,
+    best_with_ancestors,
+    level_alpha,
+    right_at_level,
+    steps_up,
+)
 from tercet.decisions.calibration import round_confidence
 from tercet.decisions.fitting import Calibration, Fitted
 from tercet.decisions.limit_values import check_limits
 from tercet.decisions.promise import Promise, measure
-from tercet.decisions.results import BETWEEN_LABELS, UNLIKE_ANYTHING, reason_of
+from tercet.decisions.results import reason_of
 from tercet.decisions.thresholds import choose_threshold, threshold_for_coverage
 from tercet.errors import DataError
 
 # The limit of the novelty that "auto" stands for without unknown sentences to tune it to. Of 0.85 to 0.99, it has
 # the best mean F1 on training rows of HWU64, where a quarter of the labels were taken as unknown.
 DEFAULT_MAX_NOVELTY = 0.9
-# New data are different if the number of sentences above this novelty is at least `_UNFAMILIAR_FACTOR` times the
-# expected one, and as high a number is less probable than `_UNFAMILIAR_P_VALUE`.
-UNFAMILIAR_NOVELTY = 0.95
-_UNFAMILIAR_P_VALUE = 1e-4
-_UNFAMILIAR_FACTOR = 2.0
-_MIN_ROWS_FOR_DRIFT = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,15 +98,15 @@ def limits_for(
     if min_precision is None and coverage is None and threshold is None and max_novelty is None:
         return Limits()
     max_novelty = fitted.max_novelty if max_novelty is None else max_novelty
-    calibration = fitted.calibration
+    calibration, ancestors = fitted.calibration, None
     if min_precision is not None:
         _check_promise(fitted)
+        # Labels with a threshold of their own have no ancestors: the same rows cannot give both.
+        ancestors = None if per_label else fitted.ancestors
+    alpha = level_alpha(0 if ancestors is None else len(calibration.ancestor_confidence))
     allowed = is_familiar(calibration.novelty, max_novelty)
     confidence, correct = round_confidence(calibration.confidence), calibration.correct
     of_label: dict[int, float] = {}
-    # Labels with a threshold of their own have no ancestors: the same rows cannot give both.
-    ancestors = fitted.ancestors if min_precision is not None and not per_label else None
-    alpha = level_alpha(0 if ancestors is None else len(calibration.ancestor_confidence))
     if min_precision is not None:
         shared = allowed
         if per_label:
@@ -120,17 +120,14 @@ def limits_for(
     else:
         threshold = 0.0 if threshold is None else threshold
     limits = Limits(threshold=threshold, max_novelty=max_novelty, of_label=of_label)
-    answered = allowed & (confidence >= limits.lowest(calibration.predicted_ids))
+    lowest = limits.lowest(calibration.predicted_ids)
+    answered = allowed & (confidence >= lowest)
     parents = None
     if ancestors is not None and min_precision is not None:
-        label_ids = fitted.rows.label_ids.numpy()[calibration.rows]
-        steps_confidence = calibration.ancestor_confidence
-        # A label that was added may have more levels than those that were measured.
-        right = ancestors.are_right(label_ids, calibration.predicted_ids)[: len(steps_confidence)]
-        found = ancestor_thresholds(steps_confidence, right, allowed & ~answered, min_precision, alpha)
-        reasons = [None if given else BETWEEN_LABELS if may else UNLIKE_ANYTHING
-                   for given, may in zip(answered.tolist(), allowed.tolist(), strict=True)]  # fmt: skip
-        steps = steps_up(steps_confidence, found, reasons)
+        right = _right_ancestors(fitted, ancestors)
+        of_ancestors = calibration.ancestor_confidence
+        found = ancestor_thresholds(of_ancestors, right, allowed & ~answered, min_precision, alpha)
+        steps = steps_up(of_ancestors, found, reasons_against(confidence, calibration.novelty, lowest, max_novelty))
         limits, parents = replace(limits, of_ancestors=found), int((steps > 0).sum())
         answered, correct = answered | (steps > 0), right_at_level(steps, correct, right)
     promise = measure(
@@ -150,6 +147,14 @@ def limits_for(
         best = best_with_ancestors(promise.best, calibration.ancestor_confidence, right, allowed, alpha)
         promise = replace(promise, best=best)
     return replace(limits, promise=promise)
+
+
+def _right_ancestors(fitted: Fitted, ancestors: Ancestors) -> np.ndarray:
+    """Return whether the ancestor after each step up is right, for each calibration row: bool `(s, n)`."""
+    calibration = fitted.calibration
+    label_ids = fitted.rows.label_ids.numpy()[calibration.rows]
+    # A label that was added may have more levels than those that were measured.
+    return ancestors.are_right(label_ids, calibration.predicted_ids)[: len(calibration.ancestor_confidence)]
 
 
 def _thresholds_of_labels(
@@ -172,44 +177,3 @@ def _check_promise(fitted: Fitted) -> None:
             "have been, so all confidences are too high; fit with calibration_data, labelled rows that it was not "
             "trained on, or with unseen_rows=True if it was trained on none of the rows"
         )
-
-
-def too_many_unfamiliar(novelty: np.ndarray, calibration_rows: int) -> bool:
-    """Return whether far more rows than expected are unlike the training sentences.
-
-    Of rows like the training data, about 5 % have a novelty above 0.95. Exactly, these are less familiar than the k
-    least familiar of n calibration rows, so that their number among m new rows has the distribution BetaBinomial(m, k,
-    n + 1 − k). New data are different if the number is at least twice the expected one, and as high a number has a
-    probability below 0.0001.
-
-    Args:
-        novelty: the novelty of each new row `(m,)`; NaN if it cannot be measured.
-        calibration_rows: the number of rows by which it was measured, n.
-    """
-    known = novelty[~np.isnan(novelty)]
-    tail = int(np.ceil((1 - UNFAMILIAR_NOVELTY) * (calibration_rows + 1) - 1e-9)) - 1
-    if len(known) < _MIN_ROWS_FOR_DRIFT or tail < 1:
-        return False
-    number = int((known > UNFAMILIAR_NOVELTY + 1e-9).sum())
-    return bool(
-        number >= _UNFAMILIAR_FACTOR * (1 - UNFAMILIAR_NOVELTY) * len(known)
-        and betabinom.sf(number - 1, len(known), tail, calibration_rows + 1 - tail) < _UNFAMILIAR_P_VALUE
-    )
-
-
-def unfamiliar_message(novelty: np.ndarray, *, is_limited: bool, how_to_limit: str = "pass max_novelty='auto'") -> str:
-    """Return a warning that rows are unlike the training sentences, see `too_many_unfamiliar`.
-
-    Args:
-        novelty: the novelty of each row `(n,)`.
-        is_limited: whether rows above a limit of the novelty get no answer.
-        how_to_limit: how to set such a limit.
-    """
-    known = novelty[~np.isnan(novelty)]
-    limit = "" if is_limited else f"{how_to_limit} to give them no answer, or "
-    return (
-        f"{np.mean(known > UNFAMILIAR_NOVELTY):.1%} of {len(known):,} sentences have a novelty above "
-        f"{UNFAMILIAR_NOVELTY}, but only {1 - UNFAMILIAR_NOVELTY:.0%} of sentences like those of the training data "
-        "have: they are different, so the measured precision and coverage do not hold for them; "
-        f"{limit}label some of them and fit the classifier again"
-    )

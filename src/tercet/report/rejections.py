@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tercet.decisions.curves import pairs_in_doubt, rejected_by_reason
+from tercet.decisions.drift import UNFAMILIAR_NOVELTY
 from tercet.decisions.judged_decisions import JudgedDecisions
-from tercet.decisions.rejection import UNFAMILIAR_NOVELTY
 from tercet.decisions.results import BETWEEN_LABELS, UNLIKE_ANYTHING
 from tercet.report.page import Part
 from tercet.report.page_table import Table
