@@ -30,7 +30,8 @@ class WarningKind(str, Enum):
         UNUSED_GPUS: a process can see several GPUs but uses only one.
         CHANGED_DATA: labels were changed or rows were left out when the data were read.
         DOUBTFUL_DATA: rows are probably wrong: labels such as "N/A", texts with several labels, a label that nearly all
-            rows have, triplets in which two texts are copies, or triplets that contradict each other.
+            rows have, texts that are all numbers, triplets in which two texts are copies, or triplets that contradict
+            each other.
         UNTRAINED_PARAMETERS: a parameter of the loss gets no gradient.
         OVERLAP: at least 1 % of the evaluation rows have a text that is also in the training or reference data. Only
             a trainer that is used directly measures these rows.

@@ -17,6 +17,7 @@ from tercet._texts import validate_texts
 from tercet.data.cleaning.cleaning import clean_rows
 from tercet.data.cleaning.resolving import match_labels
 from tercet.data.cleaning.rules import CleaningRules
+from tercet.data.columns.content import check_texts_in
 from tercet.data.columns.guessing import find_columns
 from tercet.data.labels.doubts import warn_of_doubtful_labels
 from tercet.data.labels.labelled_sentences import LabelledSentences
@@ -73,6 +74,7 @@ def load_labelled(
     """
     table = name_split(read_data(source, options), options)
     text, label = find_columns(table, options.text_column, options.label_name, options.level_columns)
+    check_texts_in(table, text, label)
     labels_of_rows = shared_values(table.columns[label])
     _warn_if_swapped(table.columns[text], labels_of_rows, text, label, table.source)
     if several_labels:

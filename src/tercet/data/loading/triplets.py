@@ -6,6 +6,7 @@ import numpy as np
 
 from tercet._texts import validate_texts
 from tercet.data.cleaning.incomplete_rows import complete_rows
+from tercet.data.columns.content import check_texts_in
 from tercet.data.columns.names import log_unused
 from tercet.data.columns.triplets import find_triplet_columns
 from tercet.data.labels.doubts import warn_of_doubtful_triplets
@@ -14,7 +15,7 @@ from tercet.data.reading.selection import read_data
 from tercet.data.tables.column_values import take_rows
 from tercet.data.tables.dataset_columns import dataset_of
 from tercet.data.tables.text_column import TextColumn
-from tercet.errors import DataError
+from tercet.errors import DataError, listed
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -57,6 +58,7 @@ def read_triplets(source: "Source", options: ReadOptions) -> "tuple[Dataset, np.
         lines = table.places_of(kept)
     for name, values in columns.items():
         validate_texts(values, f"{table.source}, {name}", lines)
+        check_texts_in(table, name, remedy=f"rename the columns to {listed(names)}")
     texts = {name: TextColumn.of(values) for name, values in columns.items()}
     warn_of_doubtful_triplets(texts, table.source, lines)
     rows = kept if table.rows is None else np.array(table.rows, dtype=np.int64)[kept]
