@@ -5,7 +5,8 @@ checkpoint_names.py  find checkpoints by their names
 model_files.py       the names of the files of a model; head_files.py of a head
 paths.py             ~, symbolic links, mounts, names; explain an `OSError`
 lock.py              one process at a time writes to a path
-staging.py           atomic_file, atomic_directory: build in a hidden folder, then exchange
+staging.py           atomic_file, atomic_directory: build in a hidden folder, then rename
+exchange.py          exchange the files of an existing folder for new ones
 checks.py            try the whole path of writing with empty files, before the work
 file_list.py         remove only the files that Tercet wrote
 """

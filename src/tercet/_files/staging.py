@@ -5,17 +5,11 @@ file system as the target: beside it, or inside it if the target is an existing 
 it is, with its permissions and all other files, and its files are exchanged. That works for mounted folders and for the
 current folder too.
 
-    new/     what the block writes
-    old/     the files of an existing folder that it replaces
-    ready    exists from the moment that the exchange has started: the names of these old files
-
 If the process is killed before the exchange, the old files are unchanged. If it is killed during the exchange, the next
-writer to the same target completes it. The most important files leave first and arrive last, so that a folder with a
-mixture of files is never a valid model.
+writer to the same target completes it (`exchange.py`).
 """
 
 import errno
-import json
 import os
 import secrets
 import shutil
@@ -23,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tercet._files.exchange import exchange, files_in, keep_permissions, start_exchange
 from tercet._files.lock import keep_lock_file, locked, name_for
 from tercet._files.paths import PREFIX, check_unused, is_mount_point, resolve_path
 from tercet.errors import DataError, ModelError
@@ -62,7 +57,7 @@ def atomic_file(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
                 partial = stage / f"new{target.suffix}"
                 partial.touch()
                 yield partial
-                _keep_permissions(target, partial)
+                keep_permissions(target, partial)
                 with partial.open("r+b") as file:
                     os.fsync(file.fileno())
                 check_unused(path, overwrite=overwrite)
@@ -108,8 +103,8 @@ def atomic_directory(
                 _open_to_readers(new)
                 check_unused(target, overwrite=overwrite)
                 if stage.parent == target:
-                    _start_exchange(target, stage, owns)
-                    _exchange(target, stage, list(last))
+                    start_exchange(target, stage, owns)
+                    exchange(target, stage, list(last))
                 else:
                     new.rename(target)
     except OSError as error:
@@ -128,7 +123,7 @@ def staging(target: Path) -> Iterator[Path]:
     try:
         yield stage
     finally:
-        if not _files(stage / "old"):  # else an error left the old files there; the next writer completes the exchange
+        if not files_in(stage / "old"):  # Else an error left the old files there, and the next writer exchanges them.
             _remove(stage, target)
 
 
@@ -144,7 +139,7 @@ def remove_leftovers(target: Path, last: Iterable[str] = ()) -> None:
         _remove(stage, target)
     for stage in target.glob(f"{_INSIDE}*") if target.is_dir() else ():
         if (stage / "ready").exists():
-            _exchange(target, stage, list(last))
+            exchange(target, stage, list(last))
         _remove(stage, target)
 
 
@@ -156,102 +151,12 @@ def _remove(stage: Path, target: Path) -> None:
         keep_lock_file(target)
 
 
-def _start_exchange(target: Path, stage: Path, owns: Callable[[str], bool]) -> None:
-    """Write down which files of `target` leave: those that the new ones replace, and those that `owns` names."""
-    new = stage / "new"
-    written, folders = _files(new), [path.relative_to(new).as_posix() for path in _folders(new)]
-    for names, kind, other in ((written, "file", "folder"), (folders, "folder", "file")):
-        for name in names:
-            place = target / name
-            if place.exists() and not place.is_symlink() and place.is_dir() != (kind == "folder"):
-                raise ModelError(
-                    f"cannot save to {target}: {name} is a {other} there, but a {kind} of the model has this name; "
-                    "move it away"
-                )
-    # A link in the place of a new folder leaves too, so that nothing is written through it.
-    leaving = {name for name in written if os.path.lexists(target / name)}
-    leaving |= {name for name in folders if (target / name).is_symlink()}
-    leaving |= {name for name in _files(target, lambda folder: owns(f"{folder}/")) if owns(name)}
-    for name in written:
-        _keep_permissions(target / name, new / name)
-    (stage / "old").mkdir()
-    partial = stage / "partial"
-    partial.write_text(json.dumps(sorted(leaving)), encoding="utf-8")
-    partial.rename(stage / "ready")
-
-
-def _exchange(target: Path, stage: Path, last: list[str]) -> None:
-    """Move the old files out of `target` and the new ones into it. Move all of them back if one cannot be moved."""
-    new, old = stage / "new", stage / "old"
-    leaving: list[str] = json.loads((stage / "ready").read_text(encoding="utf-8"))
-    arriving = _files(new)
-
-    def position(name: str) -> int:
-        return last.index(name) if name in last else -1
-
-    moved: list[tuple[Path, Path]] = []
-
-    def move(source: Path, place: Path) -> None:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        source.rename(place)
-        moved.append((source, place))
-
-    try:
-        for name in sorted(leaving, key=position, reverse=True):
-            # After a kill, what has left is in `old`, and the file in its place is a new one.
-            if os.path.lexists(target / name) and not os.path.lexists(old / name):
-                move(target / name, old / name)
-        for folder in _folders(new):
-            (target / folder.relative_to(new)).mkdir(parents=True, exist_ok=True)
-        for name in sorted(arriving, key=position):
-            move(new / name, target / name)
-    except BaseException:
-        for source, place in reversed(moved):
-            with suppress(OSError):
-                place.rename(source)
-        raise
-    for folder in {(target / name).parent for name in leaving} - {target}:
-        with suppress(OSError):  # It has files of the user, or of the new model.
-            folder.rmdir()
-    (stage / "ready").unlink()
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _files(folder: Path, enter: Callable[[str], bool] = lambda folder: True) -> list[str]:
-    """Return the paths of all files and links in a folder, relative to it and with `/`.
-
-    Args:
-        folder: the folder.
-        enter: whether to look into a subfolder, by its path.
-    """
-    found = []
-    for place, folders, files in os.walk(folder):
-        here = Path(place).relative_to(folder)
-        linked = [name for name in folders if (Path(place) / name).is_symlink()]
-        found += [(here / name).as_posix() for name in (*files, *linked)]
-        folders[:] = [name for name in folders if not name.startswith(PREFIX) and enter((here / name).as_posix())]
-    return found
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink())
-
-
 def _open_to_readers(folder: Path) -> None:
     """Give the files in a folder the permissions that new files have; safetensors creates them for the owner only."""
     mode = folder.stat().st_mode & 0o666  # `mkdir` has applied the umask.
     for path in folder.rglob("*"):
         if path.is_file():
             path.chmod(mode)
-
-
-def _keep_permissions(old: Path, new: Path) -> None:
-    """Give `new` the permissions and the group of the file `old`, if it exists."""
-    with suppress(FileNotFoundError):
-        status = old.stat()
-        with suppress(OSError, AttributeError):  # It needs membership of the group. Windows has no groups.
-            os.chown(new, -1, status.st_gid)
-        new.chmod(status.st_mode & 0o777)
 
 
 def _replace_file(partial: Path, target: Path) -> None:
