@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from tercet.encoder.modules import pooling
-from tercet.encoder.modules.pooling import Pooling, _reduce_segments
+from tercet.encoder.modules import pooling_functions
+from tercet.encoder.modules.pooling import Pooling
+from tercet.encoder.modules.pooling_functions import _reduce_segments
 from tercet.encoder.packing.packing import pack
 from tests.encoder.tiny import tiny, token_ids
 
@@ -44,5 +45,5 @@ def test_segments_are_reduced_to_the_same_values_on_every_device(reduction, monk
     x = torch.randn(9, 4)
     lengths = torch.tensor([2, 3, 4])
     expected = _reduce_segments(x, lengths, reduction)
-    monkeypatch.setattr(pooling, "_SEGMENT_REDUCE_DEVICES", ())
+    monkeypatch.setattr(pooling_functions, "_SEGMENT_REDUCE_DEVICES", ())
     torch.testing.assert_close(_reduce_segments(x, lengths, reduction), expected)

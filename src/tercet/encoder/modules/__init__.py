@@ -10,7 +10,7 @@ static_embedding.py  StaticEmbedding: token ids → sentence embedding, without 
 router.py        Router: other modules for queries than for documents
 all_layers.py    run an encoder and keep all its layers
 weighted_layer_pooling.py  WeightedLayerPooling: all layers of the encoder → token embeddings
-pooling.py       Pooling: token embeddings → sentence embedding `(batch, dim)`
+pooling.py       Pooling: token embeddings → sentence embedding `(batch, dim)`; pooling_functions.py computes it
 dense.py         Dense: applies a linear layer and an activation to the sentence embedding
 normalize.py     Normalize: scales the sentence embedding to length 1
 layer_norm.py    LayerNorm: normalizes the values of the sentence embedding
