@@ -10,7 +10,8 @@ import pytest
 from pyarrow import parquet
 
 from tercet.data.reading.sources import read_table
-from tercet.data.writing import find_suffix, open_writer, prepare_columns, writable_suffixes, write_parquet
+from tercet.data.writers import write_parquet
+from tercet.data.writing import find_suffix, open_writer, prepare_columns, writable_suffixes
 from tercet.errors import DataError
 
 _COLUMNS = {"id": ["007", "2", "3"], "text": ['a "b", c\td', "ü\n2", "one\rtwo"], "": ["x", "", "\r"]}

@@ -100,31 +100,31 @@ FILE_FORMATS: Registry[FileFormatSpec] = Registry(
         FileFormatSpec(
             suffix=".csv",
             reader=f"{_DATA}.formats.separated:read_csv",
-            writer=f"{_DATA}.writing:csv_writer",
+            writer=f"{_DATA}.writers:csv_writer",
             summary="comma-separated values with a header",
         ),
         FileFormatSpec(
             suffix=".tsv",
             reader=f"{_DATA}.formats.separated:read_tsv",
-            writer=f"{_DATA}.writing:tsv_writer",
+            writer=f"{_DATA}.writers:tsv_writer",
             summary="tab-separated values with a header",
         ),
         FileFormatSpec(
             suffix=".jsonl",
             reader=f"{_DATA}.formats.json_lines:read_json_lines",
-            writer=f"{_DATA}.writing:JsonLinesWriter",
+            writer=f"{_DATA}.writers:JsonLinesWriter",
             summary="one JSON object per line",
         ),
         FileFormatSpec(
             suffix=".ndjson",
             reader=f"{_DATA}.formats.json_lines:read_json_lines",
-            writer=f"{_DATA}.writing:JsonLinesWriter",
+            writer=f"{_DATA}.writers:JsonLinesWriter",
             summary="one JSON object per line",
         ),
         FileFormatSpec(
             suffix=".parquet",
             reader=f"{_DATA}.formats.parquet_files:read_parquet",
-            writer=f"{_DATA}.writing:ParquetWriter",
+            writer=f"{_DATA}.writers:ParquetWriter",
             summary="a Parquet table",
         ),
         FileFormatSpec(

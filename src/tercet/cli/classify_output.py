@@ -14,7 +14,8 @@ from tercet.cli.console import print_note, shows_progress
 from tercet.cli.streams import DataOutput
 from tercet.cli.table_input import Rows, StandardInput, TableInput
 from tercet.data.columns.names import usual_columns
-from tercet.data.writing import BinaryOutput, open_writer
+from tercet.data.writers import BinaryOutput
+from tercet.data.writing import open_writer
 from tercet.errors import short_repr
 
 if TYPE_CHECKING:

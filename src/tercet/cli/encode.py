@@ -207,7 +207,7 @@ def _write(path: Path, columns: dict[str, Any], embeddings: object) -> None:
         return
     import pyarrow as pa
 
-    from tercet.data.writing import write_parquet
+    from tercet.data.writers import write_parquet
 
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), array.shape[1])
     write_parquet(pa.table({**columns, "embedding": vectors}), path)

@@ -62,7 +62,7 @@ def write_label_issues(
     from tercet.data.columns.level_columns import join_label_lists
     from tercet.data.tables.cells import label_text, plain_values
     from tercet.data.tables.column_values import take_rows
-    from tercet.data.writing import csv_writer
+    from tercet.data.writers import csv_writer
 
     several = labelled.multi_label is not None
     found = inspection.with_model

@@ -15,7 +15,7 @@ sampling/    rows → P×K batches
 batch_samplers.py   batches of one data set and of several, for custom samplers
 bundled.py          sentences without a download, for the demo
 fingerprint.py      facts about a data set, for records
-writing.py          tables → files
+writing.py          tables → files; writers.py has a writer for each format
 
 A public name is imported when it is first used, because the sampler imports torch, which is slow.
 """
