@@ -14,9 +14,9 @@ from tercet.decisions.seen import seen_fraction
 from tercet.decisions.spaces import embed_texts, spaces
 from tercet.heads import LinearHead, append_head
 from tercet.records import RunRecord
-from tercet.runs import RunSettings, TrainingInterrupted, train
+from tercet.runs import RunSettings, train
 from tercet.runs.classifier import RememberingEncoder
-from tercet.trainer.callbacks import StopOnInterrupt
+from tests.runs.interruption import interrupted_at
 
 SETTINGS = RunSettings(train="head", max_steps=4, batch_size=8, samples_per_label=2, learning_rate=1e-3)
 FILES = ("label_classifier.json", "label_classifier.safetensors")
@@ -133,16 +133,8 @@ def test_a_model_is_saved_even_if_its_classifier_cannot_be_fitted(bert, many, tm
 def test_a_resumed_run_has_the_same_classifier(bert, many, tmp_path, monkeypatch):
     settings = RunSettings(train="encoder", max_steps=6, save_every=2, batch_size=8, samples_per_label=2)
     whole = _train(many, tmp_path / "whole", bert, settings)
-    original = StopOnInterrupt.on_step_end
-
-    def interrupt(self, args, state, control, **kwargs):
-        self.interrupted = state.global_step == 3
-        original(self, args, state, control, **kwargs)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(StopOnInterrupt, "on_step_end", interrupt)
-        with pytest.raises(TrainingInterrupted):
-            _train(many, tmp_path / "m", bert, settings)
+    with interrupted_at(3, monkeypatch):
+        _train(many, tmp_path / "m", bert, settings)
     resumed = _train(many, tmp_path / "m", bert, settings, resume=True)
     assert resumed.record.classifier == whole.record.classifier
     for name in FILES:

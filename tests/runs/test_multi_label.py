@@ -17,11 +17,11 @@ from tercet.errors import DataError
 from tercet.heads import HeadSettings, choose_head
 from tercet.losses.relations import SharedLabel
 from tercet.records import RunRecord
-from tercet.runs import RunSettings, TrainingInterrupted, evaluate, repeat_arguments, train
+from tercet.runs import RunSettings, evaluate, repeat_arguments, train
 from tercet.runs.evaluation_plan import plan_evaluation
 from tercet.runs.stages import plan_stages
-from tercet.trainer.callbacks import StopOnInterrupt
 from tests.conftest import EVALUATION_TOPICS, TOPICS
+from tests.runs.interruption import interrupted_at
 
 # With cached gradients and a cross-batch memory, which see label ids only.
 SETTINGS = RunSettings(
@@ -117,16 +117,8 @@ def test_a_head_and_then_the_encoder_are_trained_and_resumed(bert, tmp_path, mon
     expected = train(LISTS, tmp_path / "whole", **options)
     assert expected.record.choices["head"]["steps"] > 0
     assert [type(module).__name__ for module in expected.model][-2:] == ["Dense", "Normalize"]
-    original = StopOnInterrupt.on_step_end
-
-    def interrupt(self, args, state, control, **kwargs):
-        self.interrupted = state.global_step == 3
-        original(self, args, state, control, **kwargs)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(StopOnInterrupt, "on_step_end", interrupt)
-        with pytest.raises(TrainingInterrupted):
-            train(LISTS, tmp_path / "m", **options)
+    with interrupted_at(3, monkeypatch):
+        train(LISTS, tmp_path / "m", **options)
     resumed = train(LISTS, tmp_path / "m", **options, resume=True)
     assert resumed.record.after == expected.record.after
     assert resumed.record.choices["head"] == expected.record.choices["head"]

@@ -17,6 +17,7 @@ from tercet.runs.margin import NUM_MEASURED
 from tercet.runs.recipe import choose_schedule
 from tercet.runs.stages import plan_stages
 from tercet.trainer.whole_checkpoints import latest_checkpoint
+from tests.runs.interruption import interrupted_at
 
 SETTINGS = RunSettings(train="both", max_steps=4, batch_size=8, samples_per_label=2, learning_rate=1e-3)
 
@@ -183,20 +184,8 @@ def test_an_interrupted_run_is_resumed_to_the_same_model(part, bert, many, tmp_p
     settings = RunSettings(train=part, epochs=3, batch_size=8, samples_per_label=2, save_every=4)
     options = {"model": bert, "device": "cpu", "settings": settings, "show_progress_bar": False}
     expected = train(many, tmp_path / "whole", **options)
-    from tercet.runs import TrainingInterrupted
-    from tercet.trainer.callbacks import StopOnInterrupt
-
-    original = StopOnInterrupt.on_step_end
-
-    def interrupt(self, args, state, control, **kwargs):
-        if state.global_step == 11:
-            self.interrupted = True
-        original(self, args, state, control, **kwargs)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(StopOnInterrupt, "on_step_end", interrupt)
-        with pytest.raises(TrainingInterrupted):
-            train(many, tmp_path / "m", **options)
+    with interrupted_at(11, monkeypatch):
+        train(many, tmp_path / "m", **options)
     assert latest_checkpoint(tmp_path / "m.checkpoints").name == "checkpoint-11"
     resumed = train(many, tmp_path / "m", **options, resume=True)
     one, two = _weights(tmp_path / "whole"), _weights(tmp_path / "m")

@@ -98,7 +98,7 @@ def test_the_order_of_the_rows_does_not_count():
 def test_blocks_of_any_size_give_the_same(monkeypatch):
     x, label_ids, folds = _blobs(spread=2.0)
     complete = compute_log_odds(x, label_ids, folds)
-    monkeypatch.setattr(score, "_BLOCK_VALUES", 2 * 4)
+    monkeypatch.setattr(score, "BLOCK_VALUES", 2 * 4)
     parts = compute_log_odds(x, label_ids, folds)
     torch.testing.assert_close(parts.log_odds, complete.log_odds)
     assert parts.suggested.tolist() == complete.suggested.tolist()

@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 from tercet._texts import text_keys
 from tercet.data.splits.folds import deal_folds
 from tercet.errors import EmbeddingError
-from tercet.evaluation.logistic import LogisticModel, fit_logistic
+from tercet.evaluation.logistic import BLOCK_VALUES, SCALE, LogisticModel, fit_logistic
 from tercet.inspection.label_issues.neighbours import Neighbours, centred, find_neighbours, vote
 
 logger = logging.getLogger(__name__)
@@ -40,14 +40,9 @@ VOTE_TEMPERATURE = 0.05  # in units of cosine similarity
 VOTE_OFFSET = 0.02  # added to the fraction of votes, so that its logarithm is finite
 FIT_WEIGHT = 2.0  # the weight of the logistic regression; the vote has weight 1
 PENALTY = 0.2  # λ of the logistic regression, for embeddings with a mean squared norm of 1
-# Factor by which the embeddings are multiplied before the fit. The solution W is then smaller by this factor, so it is
-# closer to 0, where L-BFGS starts. PENALTY is multiplied by its square, so the fitted probabilities do not change.
-_SCALE = 5.0
 # The logistic regression is fitted if the number of rows times the number of labels is at most this. At the limit, on
 # two cores, it takes half a minute and 5 GB. Beyond it, the neighbours vote alone.
 MAX_FIT_VALUES = 250_000_000
-# The maximum number of values in a block `(m, num_labels)`: 16 MiB of float32.
-_BLOCK_VALUES = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,9 +144,9 @@ def compute_log_odds(
             rows = inside[known[label_ids[inside]]]
             if len(rows) == 0 or known.sum() < 2:
                 continue
-            penalty = _SCALE**2 * PENALTY
-            model = fit_logistic(_SCALE * x[outside], label_ids[outside], num_labels, penalty) if fitted else None
-            for block in rows.split(max(1, _BLOCK_VALUES // num_labels)):
+            penalty = SCALE**2 * PENALTY
+            model = fit_logistic(SCALE * x[outside], label_ids[outside], num_labels, penalty) if fitted else None
+            for block in rows.split(max(1, BLOCK_VALUES // num_labels)):
                 evidence = _evidence(model, neighbours, x, label_ids, known, block)
                 given = label_ids[block].unsqueeze(1)
                 given_evidence = evidence.gather(1, given).squeeze(1)
@@ -172,4 +167,4 @@ def _evidence(
     by_vote = (votes + VOTE_OFFSET).log().masked_fill(~known, -torch.inf)
     if model is None:
         return by_vote
-    return (FIT_WEIGHT * model.log_probabilities(_SCALE * x[rows]) + by_vote) / (FIT_WEIGHT + 1)
+    return (FIT_WEIGHT * model.log_probabilities(SCALE * x[rows]) + by_vote) / (FIT_WEIGHT + 1)
