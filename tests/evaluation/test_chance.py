@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tercet.evaluation.chance import finds_labels
+from tercet.evaluation.chance import finds_label_sets, finds_labels
 from tercet.evaluation.gain import Predictions, training_gain
 
 
@@ -31,3 +31,26 @@ def test_a_label_with_most_rows_does_not_hide_that_the_others_are_found():
         )  # fmt: skip
         outcomes.append(training_gain(predictions, predictions).outcome)
     assert outcomes == ["no difference", "at chance"]
+
+
+def test_scores_at_random_do_not_rank_label_sets(monkeypatch):
+    """Also if labels occur together, and the scores of one label depend on those of others."""
+    rng = np.random.default_rng(0)
+    draws = []
+    for number in range(300):
+        num_labels, rows = (3, 20, 60)[number % 3], (60, 300)[number % 2]
+        scores = rng.normal(size=(rows, 2)) @ rng.normal(size=(2, num_labels)) + rng.normal(size=(rows, num_labels))
+        latent = rng.normal(size=(rows, 2)) @ rng.normal(size=(2, num_labels)) + rng.normal(size=(rows, num_labels))
+        draws.append((latent > rng.uniform(0.5, 3, size=num_labels), scores.round(1)))
+    assert not any(finds_label_sets(*draw) for draw in draws)
+    monkeypatch.setattr("tercet.evaluation.chance._STANDARD_ERRORS", 1.645)
+    assert 6 <= sum(finds_label_sets(*draw) for draw in draws) <= 24  # 5 % of 300 is 15.
+
+
+def test_rows_that_are_in_no_order_or_have_no_label_to_find_are_not_ranked():
+    given = np.eye(200, 3, dtype=bool)
+    for found in (np.ones((200, 3)), np.zeros((200, 3))):
+        assert not finds_label_sets(given, found)
+    assert finds_label_sets(np.arange(200)[:, None] < [10, 60], -np.arange(200)[:, None] / np.ones(2))
+    for labels in (np.ones((5, 2), dtype=bool), np.zeros((5, 2), dtype=bool), np.ones((1, 2), dtype=bool)):
+        assert not finds_label_sets(labels, np.random.default_rng(0).random(labels.shape))

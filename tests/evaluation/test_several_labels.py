@@ -105,6 +105,23 @@ def test_labels_at_random_are_at_chance(seed):
     assert gain.sentence.startswith("Training was not worth it: the predicted labels are at chance")
 
 
+def test_a_label_of_most_rows_does_not_hide_that_the_rows_of_the_others_are_ranked():
+    """Rare labels get no probability of one half, so F1 is that of always the most frequent label."""
+    outcomes = []
+    for signal in (0.2, 0.0):
+        rng = np.random.default_rng(0)
+        rare = rng.random((1200, 8)) < 0.03
+        labels = [["common", *NAMES[row]] for row in rare]
+        for row in np.flatnonzero(rare.any(axis=1) & (rng.random(1200) < 0.3)):
+            labels[row].remove("common")
+        x = torch.from_numpy(signal * rare @ rng.normal(size=(8, 16)) + 0.5 * rng.normal(size=(1200, 16))).float()
+        found = predict_label_sets(x[:600], labels[:600], x[600:], labels[600:], average_precision=np.full(600, 0.8))
+        gain = several_labels_gain(found, found)
+        assert gain.trained.f1 == pytest.approx(gain.most_frequent_f1, abs=0.01)
+        outcomes.append(gain.outcome)
+    assert outcomes == ["no difference", "at chance"]
+
+
 @pytest.mark.slow
 def test_a_large_fit_takes_a_sample():
     found = _predictions(0.5, n=1200, max_products=1000)

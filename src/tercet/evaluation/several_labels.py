@@ -18,6 +18,7 @@ from torch import Tensor
 from tercet._display import shown_beside
 from tercet.distances import at_least_float32
 from tercet.evaluation.bootstrap import is_above_chance, mean_difference, unknown_note
+from tercet.evaluation.chance import finds_label_sets
 from tercet.evaluation.classifiers import MAX_FIT_PRODUCTS, PENALTY
 from tercet.evaluation.logistic import BLOCK_VALUES, SCALE, centre_and_factor, fit_logistic_per_label
 from tercet.evaluation.relevance import indicators
@@ -41,6 +42,7 @@ class LabelSetPredictions:
         most_frequent: the number of the most frequent label of the training rows.
         num_labels: the number of labels of the training rows.
         fitted_rows: the number of training rows to which the regressions were fitted; None for all.
+        finds_labels: whether the probabilities rank the rows by their labels, see `finds_label_sets`.
     """
 
     given: np.ndarray
@@ -50,6 +52,7 @@ class LabelSetPredictions:
     most_frequent: int
     num_labels: int
     fitted_rows: int | None = None
+    finds_labels: bool = False
 
     def f1(self) -> np.ndarray:
         """Return the F1 of the labels of each row `(n,)`."""
@@ -138,6 +141,7 @@ def predict_label_sets(
         most_frequent=int(has_label.sum(dim=0).argmax()),
         num_labels=int(has_label.any(dim=0).sum()),
         fitted_rows=rows if rows < len(reference) else None,
+        finds_labels=finds_label_sets(given.numpy(), of_queries.numpy()),
     )
 
 
@@ -164,7 +168,7 @@ def several_labels_gain(untouched: LabelSetPredictions, trained: LabelSetPredict
         sentence="",
         fitted_rows=min((rows for rows in fitted if rows is not None), default=None),
     )
-    if above_chance is False:
+    if above_chance is False and not (untouched.finds_labels or trained.finds_labels):
         gain.sentence = (
             f"Training was not worth it: the predicted labels are at chance, with an F1 of {gain.trained.f1:.3f}; "
             f"always the most frequent label gives {gain.most_frequent_f1:.3f}. The labels do not follow from the "

@@ -53,7 +53,8 @@ class SeveralLabelsGain:
         map_at_r: the difference of MAP@R of the better ranking of each encoder: by embeddings, or by probabilities.
         outcome: `worth it`: one of both differences is above 0 beyond noise, and none below. `worse`: one is below, and
             none above. `mixed`: one is above, and one below. `no difference`: both may be noise. `at chance`: neither
-            encoder predicts labels better than the most frequent label; not used if the rows are too few to know it.
+            encoder predicts labels better than the most frequent label, or ranks the rows for each label better than
+            at random; not used if the rows are too few to know it.
         sentence: the outcome in words, with the numbers.
         fitted_rows: the number of training rows to which the regressions were fitted; None for all.
     """
