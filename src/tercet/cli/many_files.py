@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,13 +67,63 @@ def check_output_folder(files: Collection[Path], output: Path, *, overwrite: boo
         raise DataError(f"--output {output}: {nearest} is read-only; choose another folder")
 
 
+@dataclass
+class _Outcome:
+    """The outcome of `write_each`.
+
+    Attributes:
+        written: the number of files that were written.
+        rows: the number of their rows.
+        elsewhere: the number of files that other processes are writing.
+        outdated: the files that have changed since they were written.
+        without_text: the files without a text in any row.
+        without_row: the files without a row of the split.
+        unreadable: the files that cannot be read, and why.
+    """
+
+    written: int = 0
+    rows: int = 0
+    elsewhere: int = 0
+    outdated: list[str] = field(default_factory=list)
+    without_text: list[str] = field(default_factory=list)
+    without_row: list[str] = field(default_factory=list)
+    unreadable: dict[str, DataError] = field(default_factory=dict)
+
+    def report(self, num_files: int, output: Path) -> None:
+        """Print the outcome. Raise `DataError` if a file cannot be read."""
+        left_out = self.elsewhere + len(self.without_text) + len(self.without_row) + len(self.unreadable)
+        print_note(
+            f"{self.written:,} of {counted(num_files, 'file')} written to {output}, {counted(self.rows, 'row')}; "
+            f"{num_files - self.written - left_out:,} already written"
+        )
+        for what, names in (("a text in any row", self.without_text), ("a row of the split", self.without_row)):
+            if names:
+                get = "gets" if len(names) == 1 else "get"
+                logger.warning(
+                    f"{counted(len(names), 'file')} without {what} {get} no file in {output}: {listed(names, 3)}"
+                )
+        if self.outdated:
+            logger.warning(
+                f"changed since they were written to {output}: {counted(len(self.outdated), 'file')} of the input "
+                f"({listed(self.outdated, 3)}); to write them again, remove those and run the command again"
+            )
+        if self.elsewhere:
+            print_note(
+                f"other processes are writing {counted(self.elsewhere, 'file')}; when those have ended, run the "
+                "command again to check that no file is missing"
+            )
+        if self.unreadable:
+            first, number = next(iter(self.unreadable.values())), counted(len(self.unreadable), "file")
+            raise DataError(f"{first}; {number} cannot be read: {listed(self.unreadable, 10)}")
+
+
 def write_each(
     files: Collection[Path],
     output: Path,
     settings: Mapping[str, Any],
     read: Callable[[Path], TableInput],
     write: Callable[[TableInput, Path], None],
-) -> int:
+) -> None:
     """Call `read` and `write` for each file that has no output yet and that no other process works on.
 
     A file that cannot be read does not keep the others from being written.
@@ -84,74 +135,54 @@ def write_each(
         read: a function that reads an input file.
         write: a function that takes what was read and the path to write.
 
-    Returns:
-        The number of files that were written.
-
     Raises:
         DataError: the folder has files of other settings, or a file cannot be written; or, when the others are written,
             a file cannot be read.
     """
-    from tercet.data.cleaning.incomplete_rows import NoTextError
-    from tercet.data.tables.table import NoRowsError
-
     folder = resolve_path(output)
     _check_settings(folder, dict(settings), output)
-    written = rows = elsewhere = 0
-    outdated: list[str] = []
-    unreadable: dict[str, DataError] = {}
-    empty: dict[str, list[str]] = {"a text in any row": [], "a row of the split": []}
+    outcome = _Outcome()
     for file in files:
         target = folder / file.name
         if target.exists():
             if file.stat().st_mtime > target.stat().st_mtime:
-                outdated.append(file.name)
+                outcome.outdated.append(file.name)
             continue
         try:
             with locked(target):
-                if target.exists():  # another process has written it meanwhile
-                    continue
-                try:
-                    table = read(file)
-                except NoTextError:
-                    empty["a text in any row"].append(file.name)
-                    continue
-                except NoRowsError:
-                    empty["a row of the split"].append(file.name)
-                    continue
-                except DataError as error:
-                    unreadable[file.name] = error
-                    continue
-                with atomic_file(target, overwrite=False) as partial:
-                    write(table, partial)
-                written, rows = written + 1, rows + table.num_rows
+                if not target.exists():  # another process may have written it meanwhile
+                    _write_one(file, target, read, write, outcome)
         except LockedError:
-            elsewhere += 1
+            outcome.elsewhere += 1
     _clean(folder, [folder / file.name for file in files])
-    present = len(files) - written - elsewhere - sum(map(len, empty.values())) - len(unreadable)
-    print_note(
-        f"{written:,} of {counted(len(files), 'file')} written to {output}, {counted(rows, 'row')}; {present:,} "
-        "already written"
-    )
-    for what, names in empty.items():
-        if names:
-            get = "gets" if len(names) == 1 else "get"
-            logger.warning(
-                f"{counted(len(names), 'file')} without {what} {get} no file in {output}: {listed(names, 3)}"
-            )
-    if outdated:
-        logger.warning(
-            f"changed since they were written to {output}: {counted(len(outdated), 'file')} of the input "
-            f"({listed(outdated, 3)}); to write them again, remove those and run the command again"
-        )
-    if elsewhere:
-        print_note(
-            f"other processes are writing {counted(elsewhere, 'file')}; when those have ended, run the command again "
-            "to check that no file is missing"
-        )
-    if unreadable:
-        first = next(iter(unreadable.values()))
-        raise DataError(f"{first}; {counted(len(unreadable), 'file')} cannot be read: {listed(unreadable, 10)}")
-    return written
+    outcome.report(len(files), output)
+
+
+def _write_one(
+    file: Path,
+    target: Path,
+    read: Callable[[Path], TableInput],
+    write: Callable[[TableInput, Path], None],
+    outcome: _Outcome,
+) -> None:
+    """Read and write one file, and add to the outcome. The caller holds the lock of the target."""
+    from tercet.data.cleaning.incomplete_rows import NoTextError
+    from tercet.data.tables.table import NoRowsError
+
+    try:
+        table = read(file)
+    except NoTextError:
+        outcome.without_text.append(file.name)
+        return
+    except NoRowsError:
+        outcome.without_row.append(file.name)
+        return
+    except DataError as error:
+        outcome.unreadable[file.name] = error
+        return
+    with atomic_file(target, overwrite=False) as partial:
+        write(table, partial)
+    outcome.written, outcome.rows = outcome.written + 1, outcome.rows + table.num_rows
 
 
 def _clean(folder: Path, targets: list[Path]) -> None:

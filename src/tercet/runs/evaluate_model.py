@@ -135,7 +135,7 @@ def evaluate(
     """
     model = resolve_model(model, DEFAULT_MODEL)
 
-    from tercet.data.loading.labelled import as_dataset, load_labelled
+    from tercet.data.loading.labelled import as_dataset
     from tercet.data.reading.other_files import options_of_file
 
     options = ReadOptions.of(locals(), optional_split="test")
@@ -169,18 +169,9 @@ def evaluate(
             )
             gallery = _load_reference(reference, reference_options)
             options = replace(options, multi_label=gallery.multi_label)
-        known_labels = None if gallery is None else gallery.label_names
-        if gallery is None and decisions:
-            known_labels = classifier_labels(expand_path(str(model))) or None
-        queries = load_labelled(
-            data,
-            options_of_file(options, data, reference),
-            known_labels=known_labels,
-            known_from="the classifier" if gallery is None else "the reference data",
-            several_labels=gallery is None,
-        )
-        multi_label = queries.multi_label
-        if multi_label is not None and decisions:
+        classifier = expand_path(str(model)) if decisions else None
+        queries = _load_queries(data, options_of_file(options, data, reference), gallery, classifier)
+        if queries.multi_label is not None and decisions:
             _leave_out_decisions(decisions)
             decisions = False
 
@@ -195,7 +186,7 @@ def evaluate(
             among_themselves=False,
             names=Names(file_name(data, "the data"), file_name(reference, "the reference data")),
             label_levels=options.label_levels,
-            multi_label=multi_label,
+            multi_label=queries.multi_label,
             distance=distance,
             batch_size=batch_size,
             show_progress_bar=show_progress_bar,
@@ -264,6 +255,25 @@ def _load_reference(reference: "Source", options: ReadOptions) -> "LabelledSente
         return load_labelled(reference, options, several_labels=True)
     except (ColumnError, NoSplitsError) as error:
         raise DataError(_of_reference(str(error))) from None
+
+
+def _load_queries(
+    data: "Source", options: ReadOptions, gallery: "LabelledSentences | None", classifier: Path | None
+) -> "LabelledSentences":
+    """Load the rows to evaluate on. Their labels get the ids that they have in the gallery, or else in the classifier.
+
+    Args:
+        data: the evaluation data.
+        options: how to read them.
+        gallery: the reference data; None for none.
+        classifier: the folder of the model, if its classifier is judged.
+    """
+    from tercet.data.loading.labelled import load_labelled
+
+    if gallery is not None:
+        return load_labelled(data, options, known_labels=gallery.label_names, known_from="the reference data")
+    known = None if classifier is None else classifier_labels(classifier) or None
+    return load_labelled(data, options, known_labels=known, known_from="the classifier", several_labels=True)
 
 
 def _of_reference(message: str) -> str:

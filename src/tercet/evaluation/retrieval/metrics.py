@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tercet.distances import BLOCK_BYTES, DistanceLike, distance_blocks, get_distance, nearest
+from tercet.distances import BLOCK_BYTES, Distance, DistanceLike, distance_blocks, get_distance, nearest
 from tercet.errors import EmbeddingError
 from tercet.evaluation._inputs import as_rows, check_options
 from tercet.evaluation.relevance import SharedLabelRelevance, find_relevance
@@ -106,18 +106,10 @@ def rank_queries(
     """Compute the metrics of `label_metrics`, and the results of each query. The arguments are the same."""
     metric = get_distance(distance)
     ranks = check_options(recall_at, neighbours, block_bytes)
-    queries = as_rows(embeddings, metric, "embeddings")
     leave_one_out = reference_embeddings is None
     if not leave_one_out and reference_labels is None:
         raise EmbeddingError("reference_embeddings was given without reference_labels; pass both or neither")
-    references = queries if leave_one_out else as_rows(reference_embeddings, metric, "reference_embeddings")
-    if queries.shape[1] != references.shape[1]:
-        raise EmbeddingError(
-            "embeddings and reference_embeddings must have the same dimension; "
-            f"got {queries.shape[1]} and {references.shape[1]}"
-        )
-    if len(references) <= leave_one_out:
-        raise EmbeddingError("one embedding has nothing to rank; pass at least two, or reference_embeddings")
+    queries, references = _checked_rows(embeddings, reference_embeddings, metric)
     relevance = find_relevance(labels, None if leave_one_out else reference_labels, (len(queries), len(references)))
     query_labels, gallery_labels = relevance.query_ids, relevance.gallery_ids
     num_relevant = relevance.num_relevant(leave_one_out=leave_one_out)
@@ -165,3 +157,23 @@ def rank_queries(
     return RankedQueries(
         metrics=sums.means(), average_precision=average_precision, found_in_10=found_in_10, voted=voted
     )
+
+
+def _checked_rows(embeddings: Any, reference_embeddings: Any, metric: Distance) -> tuple[Tensor, Tensor]:
+    """Return the queries `(n, dim)` and the gallery `(m, dim)`, which are the queries without reference embeddings.
+
+    Raises:
+        EmbeddingError: the embeddings are invalid, have different dimensions, or are one row with nothing to rank.
+    """
+    queries = as_rows(embeddings, metric, "embeddings")
+    if reference_embeddings is None:
+        if len(queries) == 1:
+            raise EmbeddingError("one embedding has nothing to rank; pass at least two, or reference_embeddings")
+        return queries, queries
+    references = as_rows(reference_embeddings, metric, "reference_embeddings")
+    if queries.shape[1] != references.shape[1]:
+        raise EmbeddingError(
+            "embeddings and reference_embeddings must have the same dimension; "
+            f"got {queries.shape[1]} and {references.shape[1]}"
+        )
+    return queries, references
