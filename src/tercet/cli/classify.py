@@ -1,6 +1,7 @@
 """The command `tercet classify`."""
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,10 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tercet._files import expand_path
-from tercet._files.model_files import (
-    CLASSIFIER_FILE,
-    CLASSIFIER_WEIGHTS,
-)
+from tercet._files.model_files import CLASSIFIER_FILE, CLASSIFIER_WEIGHTS
 from tercet.cli import options as opt
 from tercet.cli.choices import novelty_of
 from tercet.cli.classify_checks import (
@@ -37,6 +35,7 @@ from tercet.errors import DataError, counted
 
 if TYPE_CHECKING:
     from tercet.decisions import LabelClassifier
+    from tercet.encoder.sentence_transformer import SentenceTransformer
 
 # The number of likeliest labels that `--explain` adds: the likeliest label and the runner-up.
 _TOP_OF_EXPLAIN = 2
@@ -183,21 +182,10 @@ def classify(
     )
     writer = AnswerWriter(classifier, summary, limits, suffix=suffix, top=top, explain=explain)
 
-    def read_file(file: Path) -> TableInput:
-        return read_table_input(str(file), options, suffix)
-
-    def write_file(table: TableInput, target: Path) -> None:
-        with target.open("wb") as file:
-            writer.write(table, file, quiet=True)
-
     if files is not None:
         assert output is not None
-        assert classifier.model_ is not None
-        folder = expand_path(model)
-        content = model_settings(classifier.model_, folder / CLASSIFIER_FILE, folder / CLASSIFIER_WEIGHTS)
-        settings = {"command": "classify", **content, "bf16": bf16, "top": top, "explain": explain, **limits,
-                    **asdict(options)}  # fmt: skip
-        write_each(files, output, settings, read_file, write_file)
+        settings = {"bf16": bf16, "top": top, "explain": explain, **limits}
+        _classify_each(files, output, encoder, model, options, writer, settings)
     else:
         with destination(output, overwrite=overwrite) as file:
             writer.write(rows, file, quiet=quiet)
@@ -214,6 +202,39 @@ def classify(
     if output is not None and files is None:
         print_note(f"{counted(summary.rows, 'row')} written to {output}")
     finish()
+
+
+def _classify_each(
+    files: Collection[Path],
+    output: Path,
+    encoder: "SentenceTransformer",
+    model: str,
+    options: ReadOptions,
+    writer: AnswerWriter,
+    settings: dict[str, Any],
+) -> None:
+    """Classify the rows of many files, and write a file for each.
+
+    Args:
+        files: the files to read.
+        output: the folder of the files to write.
+        encoder: the encoder of the classifier.
+        model: the folder of both.
+        options: how to read the files.
+        writer: classifies and writes the rows of a file.
+        settings: other settings that the files to write depend on.
+    """
+
+    def read(file: Path) -> TableInput:
+        return read_table_input(str(file), options, ".parquet")
+
+    def write(table: TableInput, target: Path) -> None:
+        with target.open("wb") as file:
+            writer.write(table, file, quiet=True)
+
+    folder = expand_path(model)
+    content = model_settings(encoder, folder / CLASSIFIER_FILE, folder / CLASSIFIER_WEIGHTS)
+    write_each(files, output, {"command": "classify", **content, **settings, **asdict(options)}, read, write)
 
 
 def _read_classifier(model: str) -> "LabelClassifier":

@@ -90,40 +90,45 @@ class Summary:
         if decisions.levels_left_out is not None:
             is_parent = (decisions.levels_left_out > 0).tolist()
             self.parents.update(step for step in decisions.levels_left_out.tolist() if step)
-        for row, (label, predicted, answered) in enumerate(
-            zip(labels or (), decisions.predicted, accepted, strict=labels is not None)
-        ):
-            if label is None:
-                continue
-            given = normalize_label(str(label), self.separator)
-            right = given == str(predicted)
-            form = self._known_form(given)
-            if form is not None and form != given:
-                self.other_form += 1
-                if len(self._other_forms) < _MAX_NAMES:
-                    self._other_forms.setdefault(f"{short_repr(given)} for {short_repr(form)}")
-                continue
-            if given in self._parents:
-                self.coarser += 1
-                self.coarser_right += is_below(str(predicted), given, str(self.separator))
-                continue
-            self.answered_labelled += answered
-            parent_is_right = False
-            if is_parent[row] and self.separator is not None:
-                answer = str(decisions.labels[row])
-                parent_is_right = is_below(self._key(given), self._key(answer), self.separator)
-                self.right_answers += parent_is_right
-            else:
-                self.right_answers += answered and right
-            if given in self.known:
-                self.labelled += 1
-                self.right += right
-            else:
-                self.unknown += 1
-                self.unknown_answered += answered
-                self.unknown_with_parent += parent_is_right
-                if len(self._unknown_names) < _MAX_NAMES:
-                    self._unknown_names.setdefault(given)
+        for row, label in enumerate(labels or ()):
+            if label is not None:
+                answer = str(decisions.labels[row]) if accepted[row] else None
+                given = normalize_label(str(label), self.separator)
+                self._compare(given, str(decisions.predicted[row]), answer, is_parent=is_parent[row])
+
+    def _compare(self, given: str, predicted: str, answer: str | None, *, is_parent: bool) -> None:
+        """Count a row with a given label.
+
+        Args:
+            given: the given label.
+            predicted: the likeliest label.
+            answer: the answer; None for none.
+            is_parent: whether the answer is a parent of the likeliest label.
+        """
+        form = self._known_form(given)
+        if form is not None and form != given:
+            self.other_form += 1
+            if len(self._other_forms) < _MAX_NAMES:
+                self._other_forms.setdefault(f"{short_repr(given)} for {short_repr(form)}")
+            return
+        if given in self._parents:
+            self.coarser += 1
+            self.coarser_right += is_below(predicted, given, str(self.separator))
+            return
+        answered, right, parent_is_right = answer is not None, given == predicted, False
+        if is_parent:
+            parent_is_right = is_below(self._key(given), self._key(str(answer)), str(self.separator))
+        self.answered_labelled += answered
+        self.right_answers += parent_is_right if is_parent else answered and right
+        if given in self.known:
+            self.labelled += 1
+            self.right += right
+        else:
+            self.unknown += 1
+            self.unknown_answered += answered
+            self.unknown_with_parent += parent_is_right
+            if len(self._unknown_names) < _MAX_NAMES:
+                self._unknown_names.setdefault(given)
 
     def forget_unknown_labels(self) -> str | None:
         """Forget the given labels if the classifier knows none, and return one of them; else return None."""

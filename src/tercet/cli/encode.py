@@ -92,9 +92,7 @@ def encode(
             "prompt_name": prompt_name, "task": task, "batch_size": batch_size, "device": device,
             "bf16": bf16 or None, "trust_remote_code": trust_remote_code or None,
         }  # fmt: skip
-        if given := [flag_of(name) for name, value in for_sentences.items() if value is not None]:
-            them = "it" if len(given) == 1 else "them"
-            raise DataError(f"{' and '.join(given)} would have no effect on a file of vectors; leave {them} out")
+        _check_unused(for_sentences)
         _encode_vectors(model, head, vector_column, output, overwrite=overwrite)
         return
     check_model_name(model)
@@ -150,6 +148,13 @@ def encode(
                 "task": task, **asdict(options)}  # fmt: skip
     write_each(files, output, settings, read, write)
     finish()
+
+
+def _check_unused(for_sentences: dict[str, Any]) -> None:
+    """Raise `DataError` if an option for sentences is given beside a file of vectors."""
+    if given := [flag_of(name) for name, value in for_sentences.items() if value is not None]:
+        them = "it" if len(given) == 1 else "them"
+        raise DataError(f"{' and '.join(given)} would have no effect on a file of vectors; leave {them} out")
 
 
 def _check_task(encoder: "SentenceTransformer", task: str | None) -> None:

@@ -29,7 +29,7 @@ from tercet.cli.train_vectors import is_for_vectors, train_vectors
 from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, ReadOptions
 from tercet.errors import DataError
 from tercet.records import TrainingGain
-from tercet.runs import RunSettings, TrainingInterrupted, publishing
+from tercet.runs import RunSettings, TrainingInterrupted, TrainingRun, publishing
 from tercet.runs import train as run_train
 from tercet.runs.repeat import read_record
 from tercet.runs.settings import describe
@@ -190,22 +190,23 @@ def train(
     if settings.uses_triplets:
         finish(["tercet", "encode", output, "YOUR.csv", *trust_words(trust_remote_code), "--output", "embeddings.npy"])
     else:
-        options = ReadOptions.of(given)
-        eval_split = run.record.settings.get("eval_split")
-        evaluate = evaluate_command(output, eval_data, data, options, eval_split, trust_remote_code=trust_remote_code)
-        classify = classify_command(output, options, trust_remote_code=trust_remote_code)
-        commands = [evaluate] if run.classifier is None else [classify, evaluate]
-        if (
-            run.classifier is not None
-            and isinstance(run.record.gain, TrainingGain)
-            and run.record.gain.prefers_untouched
-        ):
-            untouched = run.record.settings["model"]
-            fit = fit_classifier_command(
-                untouched, data, options, output, eval_data=eval_data, trust_remote_code=trust_remote_code
-            )
-            commands.append(fit)
-        finish(*commands)
+        finish(*_next_commands(run, given))
+
+
+def _next_commands(run: TrainingRun, given: dict[str, Any]) -> list[list[object]]:
+    """Return the commands to run after a training on labelled sentences, of which `given` are the arguments."""
+    data, output, eval_data, trust = (given[name] for name in ("data", "output", "eval_data", "trust_remote_code"))
+    options, settings, gain = ReadOptions.of(given), run.record.settings, run.record.gain
+    evaluate = evaluate_command(output, eval_data, data, options, settings.get("eval_split"), trust_remote_code=trust)
+    if run.classifier is None:
+        return [evaluate]
+    commands = [classify_command(output, options, trust_remote_code=trust), evaluate]
+    if isinstance(gain, TrainingGain) and gain.prefers_untouched:
+        untouched = settings["model"]
+        commands.append(
+            fit_classifier_command(untouched, data, options, output, eval_data=eval_data, trust_remote_code=trust)
+        )
+    return commands
 
 
 def _print_how_to_resume(checkpoint: Path | None) -> None:
