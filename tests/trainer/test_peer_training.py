@@ -70,19 +70,20 @@ def _by_set(library, model):
     return {"first": _semi_hard(library, model), "second": library.TripletLoss(model, triplet_margin=0.3)}
 
 
-def _curve(library, loss, data, encoder, folder, **changes):
+def train_in(library, loss, data, encoder, folder, *, learning_rate=1e-3, **changes):
+    """Train without dropout in one of both libraries, and return the loss of each step and the model."""
     module = losses if library is tercet else peer_losses
     model = library.SentenceTransformer(str(encoder), device="cpu")
     turn_off_dropout(model)
     arguments = library.SentenceTransformerTrainingArguments(
         str(folder), per_device_train_batch_size=8, num_train_epochs=2, report_to="none", disable_tqdm=True,
-        logging_steps=1, save_strategy="no", learning_rate=1e-3, seed=5, use_cpu=True, **changes,
+        logging_steps=1, save_strategy="no", learning_rate=learning_rate, seed=5, use_cpu=True, **changes,
     )  # fmt: skip
     trainer = library.SentenceTransformerTrainer(
         model=model, args=arguments, train_dataset=data, loss=loss(module, model), processing_class=model.tokenizer
     )
     trainer.train()
-    return logged_losses(trainer)
+    return logged_losses(trainer), model
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_a_run_has_the_losses_of_the_peer(loss, kind, changes, bert, sentences, 
             "sets": {"first": labelled, "second": triplets},
             "labelled sets": {"first": labelled, "second": _data(sentences[2:], labels[2:])},
         }[kind]
-        curves.append(_curve(library, loss, data, bert, tmp_path, **changes))
+        curves.append(train_in(library, loss, data, bert, tmp_path, **changes)[0])
     assert curves[1] == pytest.approx(curves[0], rel=1e-4)
     assert len(set(curves[1])) > 3
 

@@ -4,7 +4,6 @@ import pytest
 import sentence_transformers as peer
 import torch
 from datasets import Dataset
-from sentence_transformers.sentence_transformer import losses as peer_losses
 from tokenizers import Tokenizer
 
 import tercet
@@ -12,7 +11,7 @@ from tercet import SentenceTransformer, losses
 from tercet.encoder import Dense, Pooling, Router, StaticEmbedding, Transformer
 from tercet.errors import DataError
 from tests.trainer.helpers import flat_weights, logged_losses, make_trainer, turn_off_dropout
-from tests.trainer.test_peer_training import own_batches
+from tests.trainer.test_peer_training import own_batches, train_in
 
 TRIPLET_TASKS = {"question": "query", "pos": "document", "neg": "document"}
 PROMPT = "the soup "
@@ -37,21 +36,6 @@ def triplets(sentences):
 
 def _labelled(sentences, labels):
     return Dataset.from_dict({"text": sentences, "label": [sorted(set(labels)).index(label) for label in labels]})
-
-
-def _curve(library, loss, data, folder, tmp_path, **changes):
-    module = losses if library is tercet else peer_losses
-    model = library.SentenceTransformer(str(folder), device="cpu")
-    turn_off_dropout(model)
-    arguments = library.SentenceTransformerTrainingArguments(
-        str(tmp_path), per_device_train_batch_size=8, num_train_epochs=2, report_to="none", disable_tqdm=True,
-        logging_steps=1, save_strategy="no", learning_rate=1e-2, seed=5, use_cpu=True, **changes,
-    )  # fmt: skip
-    trainer = library.SentenceTransformerTrainer(
-        model=model, args=arguments, train_dataset=data, loss=loss(module, model), processing_class=model.tokenizer
-    )
-    trainer.train()
-    return logged_losses(trainer), model
 
 
 def _semi_hard(module, model):
@@ -80,7 +64,7 @@ def test_a_run_has_the_losses_of_the_peer(loss, kind, changes, routed, triplets,
     for library in (peer, tercet):
         labelled, own_triplets = _labelled(sentences, labels), triplets.select(range(len(triplets)))
         data = {"labelled": labelled, "triplets": own_triplets, "sets": {"first": labelled, "second": own_triplets}}
-        results.append(_curve(library, loss, data[kind], routed, tmp_path, **changes))
+        results.append(train_in(library, loss, data[kind], routed, tmp_path, learning_rate=1e-2, **changes))
     (expected, theirs), (found, ours) = results
     assert found == pytest.approx(expected, rel=1e-4)
     assert len(set(found)) > 2
