@@ -11,7 +11,7 @@ from tercet.data.loading.labelled import load_labelled
 from tercet.errors import DataError, ModelError
 from tercet.inspection import model_findings
 from tercet.inspection.inspection import inspect
-from tercet.inspection.label_issues.chance import is_at_chance
+from tercet.inspection.label_issues.chance import follow_by_rank, is_at_chance
 from tercet.inspection.label_issues.neighbours import Neighbours
 from tercet.inspection.label_issues.score import LabelLogOdds
 from tests.inspection.helpers import Blobs, ConstantModel, labelled, shuffled
@@ -329,3 +329,35 @@ def test_labels_that_are_not_what_they_seem_are_counted(tmp_path, caplog):
     assert (found.rows, found.labels.sizes) == (6, [("card", 2), ("Card", 1), ("card;login", 1), ("login", 1)])
     merged = inspect(str(path), combined_labels="first", similar_labels="merge", drop_missing=True).texts
     assert (merged.rows, merged.labels.sizes) == (5, [("card", 4), ("login", 1)])
+
+
+@pytest.mark.parametrize(("distance", "warned"), [(3.0, False), (0.0, True)])
+def test_a_label_of_most_sentences_does_not_hide_that_the_others_follow_from_theirs(distance, warned):
+    """Of ten rare labels, 88 % of the sentences are label issues, so these are as many as those of labels at random."""
+    rng = np.random.default_rng(1)
+    centres = rng.normal(size=(11, 32))
+    centres *= distance / np.linalg.norm(centres, axis=1, keepdims=True)
+    centres[0] = 0
+    label_ids = np.where(rng.random(500) < 0.9, 0, 1 + rng.integers(10, size=500))
+    embeddings = torch.from_numpy(centres[label_ids] + rng.normal(size=(500, 32))).float()
+
+    class Fixed(Blobs):
+        def encode(self, sentences, **_):
+            return embeddings[[int(sentence.split()[1]) for sentence in sentences]]
+
+    texts = [f"sentence {row}" for row in range(500)]
+    found = inspect(labelled(texts, [f"label {label}" for label in label_ids]), Fixed(), model_name="m").with_model
+    assert is_at_chance(len(found.label_issues), 500, int((label_ids > 0).sum()))
+    assert (found.warning is not None) == warned
+    assert not warned or found.warning.startswith("The labels do not follow from the sentences, as far as m shows: ")
+
+
+def test_ranks_of_labels_at_random_show_nothing():
+    rng = np.random.default_rng(0)
+    for counts in ([100, 100], [950, 50], [200, *[1] * 50]):
+        label_ids = np.repeat(np.arange(len(counts)), counts)
+        ranks = rng.random((100, len(label_ids))) - 0.5
+        ranks[:, ::7] = np.nan
+        assert not any(follow_by_rank(label_ids, drawn) for drawn in ranks)
+        assert follow_by_rank(label_ids, np.full(len(label_ids), 0.45))
+    assert not follow_by_rank(label_ids, np.full(len(label_ids), np.nan))

@@ -16,7 +16,7 @@ from tercet.encoder.token_stats import collect_token_stats, warned_kinds
 from tercet.errors import ModelError
 from tercet.inspection.batches import suggest_settings, summarize_batches
 from tercet.inspection.confusion import confused_labels, near_duplicates
-from tercet.inspection.label_issues.chance import is_at_chance
+from tercet.inspection.label_issues.chance import follow_by_rank, is_at_chance
 from tercet.inspection.label_issues.issues import list_label_issues
 from tercet.inspection.label_issues.neighbours import centred
 from tercet.inspection.label_issues.score import LabelLogOdds, score_texts
@@ -73,7 +73,7 @@ def find_with_model(
     lengths = summarize_lengths(count_tokens(model, sentences.sentences), model.max_seq_length, tokens.unknown_fraction)
     findings = ModelFindings(model=model_name, lengths=lengths)
     # If all embeddings are equal although the texts differ, labels and batches cannot be checked.
-    chance_errors = 0
+    chance_errors, follow = 0, False
     can_check = len(set(text_keys(sentences.sentences))) == 1 or bool(centred(embeddings).any())
     if can_check and sentences.multi_label is not None:
         findings = replace(findings, labels_to_add=_labels_to_add(sentences, embeddings, sentences.multi_label))
@@ -82,7 +82,9 @@ def find_with_model(
             sentences.sentences, sentences.label_ids, embeddings, seed=seed, show_progress_bar=show_progress_bar
         )
         findings = _check_labels(findings, sentences, scores)
-        chance_errors = _chance_errors(sentences.label_ids[~scores.log_odds.isnan().numpy()])
+        chance_errors = _chance_errors(sentences.label_ids[~scores.log_odds.isnan().cpu().numpy()])
+        if scores.given_rank is not None:
+            follow = follow_by_rank(sentences.label_ids, scores.given_rank.cpu().numpy())
         if label_levels is not None:
             findings = replace(findings, parents=_parents(findings, sentences, label_levels))
         if trainable:
@@ -90,7 +92,7 @@ def find_with_model(
             levels = _num_levels(sentences, label_levels)
             suggestions = suggest_settings(batches, embeddings, sentences.label_ids, num_levels=levels)
             findings = replace(findings, batches=batches, suggestions=suggestions)
-    return replace(findings, warning=_warning(findings, chance_errors))
+    return replace(findings, warning=_warning(findings, chance_errors, follow=follow))
 
 
 def _log_cost(data: LabelledSentences) -> None:
@@ -178,10 +180,13 @@ def _examples(data: LabelledSentences) -> list[Example]:
     ]
 
 
-def _warning(findings: ModelFindings, chance_errors: int) -> str | None:
+def _warning(findings: ModelFindings, chance_errors: int, *, follow: bool) -> str | None:
     """Return a warning if the labels could not be checked, or most of them or as many as at random look wrong.
 
-    `chance_errors` is the number of scored sentences that do not have the most frequent label.
+    Args:
+        findings: the other findings.
+        chance_errors: the number of scored sentences that do not have the most frequent label.
+        follow: whether the sentences rank by their labels, so that these are not at chance.
     """
     if findings.labels_to_add is not None:
         return None
@@ -198,7 +203,7 @@ def _warning(findings: ModelFindings, chance_errors: int) -> str | None:
     issues = f"{len(findings.label_issues):,} of {findings.num_scored:,}"
     if 2 * len(findings.label_issues) > findings.num_scored:
         return f"Most labels look wrong ({issues}), {_CHECK_ROWS}"
-    if is_at_chance(len(findings.label_issues), findings.num_scored, chance_errors):
+    if not follow and is_at_chance(len(findings.label_issues), findings.num_scored, chance_errors):
         return (
             f"The labels do not follow from the sentences, as far as {findings.model} shows: {issues} labels look "
             f"wrong, and always answering the most frequent label would be wrong for {chance_errors:,}, {_CHECK_ROWS}"

@@ -104,6 +104,15 @@ def test_blocks_of_any_size_give_the_same(monkeypatch):
     assert parts.suggested.tolist() == complete.suggested.tolist()
 
 
+def test_a_rank_is_among_the_evidence_of_the_fold_for_the_label():
+    evidence = torch.tensor([[3.0, 0], [1, 5], [2, 5], [2, -torch.inf]])
+    ranks = score._given_ranks(evidence, torch.tensor([0, 1, 0, 1]))
+    assert ranks.tolist() == [0.375, 0.25, 0, -0.375]
+    x, label_ids, folds = _blobs(labels=3)
+    found = compute_log_odds(x, label_ids, folds)
+    assert 0.2 < found.given_rank.mean() < 0.5  # 1/3, if all sentences of the label rank first.
+
+
 def test_a_label_in_one_fold_only_cannot_be_checked():
     x, label_ids, folds = _blobs(labels=3)
     label_ids[0] = 3

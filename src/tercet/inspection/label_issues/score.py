@@ -55,12 +55,16 @@ class LabelLogOdds:
         suggested: the label id `(n,)` of the likeliest other label; −1 if the label could not be checked.
         neighbours: the neighbours of all rows.
         fitted: whether the logistic regression was fitted; False if there were too many rows and labels for it.
+        given_rank: float32 `(n,)`, how far the evidence of a row for its label is above that of the other rows of its
+            fold for this label: nearly 0.5 for the highest one, −0.5 for the lowest, 0 on average for labels at random.
+            NaN if the label could not be checked; None if the regression was not fitted.
     """
 
     log_odds: Tensor
     suggested: Tensor
     neighbours: Neighbours
     fitted: bool = True
+    given_rank: Tensor | None = None
 
     def ranked(self) -> Tensor:
         """Return the row numbers of the label issues, the largest log-odds first; equal ones are in row order."""
@@ -136,6 +140,7 @@ def compute_log_odds(
     x = centred(embeddings)
     neighbours = find_neighbours(x, label_ids, folds, text_ids, NUM_NEIGHBOURS)
     log_odds, suggested = torch.full((n,), torch.nan, device=x.device), torch.full_like(label_ids, -1)
+    given_rank = torch.full_like(log_odds, torch.nan) if fitted else None
     # The time grows with the number of rows times the number of labels. With thousands of labels it takes minutes.
     with tqdm(folds.unique().tolist(), desc="Check labels", unit="fold", disable=not show_progress_bar) as bar:
         for fold in bar:
@@ -146,13 +151,36 @@ def compute_log_odds(
                 continue
             penalty = SCALE**2 * PENALTY
             model = fit_logistic(SCALE * x[outside], label_ids[outside], num_labels, penalty) if fitted else None
+            of_fold = []
             for block in rows.split(max(1, BLOCK_VALUES // num_labels)):
                 evidence = _evidence(model, neighbours, x, label_ids, known, block)
                 given = label_ids[block].unsqueeze(1)
                 given_evidence = evidence.gather(1, given).squeeze(1)
                 best, suggested[block] = evidence.scatter(1, given, -torch.inf).max(1)
                 log_odds[block] = best - given_evidence
-    return LabelLogOdds(log_odds=log_odds, suggested=suggested, neighbours=neighbours, fitted=fitted)
+                of_fold.append(evidence)
+            if given_rank is not None:
+                given_rank[rows] = _given_ranks(torch.cat(of_fold), label_ids[rows])
+    return LabelLogOdds(
+        log_odds=log_odds, suggested=suggested, neighbours=neighbours, fitted=fitted, given_rank=given_rank
+    )
+
+
+def _given_ranks(evidence: Tensor, label_ids: Tensor) -> Tensor:
+    """Return the rank of each row by the evidence for its label, between −0.5 and 0.5 `(m,)`; ties have the mean rank.
+
+    Args:
+        evidence: the evidence of the rows of a fold for each label `(m, num_labels)`.
+        label_ids: the label of each row `(m,)`.
+    """
+    ranks = torch.zeros(len(label_ids), device=evidence.device)
+    for label in label_ids.unique().tolist():
+        own, column = (label_ids == label).nonzero().flatten(), evidence[:, label].contiguous()
+        ordered, values = column.sort().values, column[own]
+        # The mean of the first and the last place, counted from 0, and the middle of all places.
+        place = (torch.searchsorted(ordered, values) + torch.searchsorted(ordered, values, right=True) - 1) / 2
+        ranks[own] = (place - (len(ordered) - 1) / 2) / len(ordered)
+    return ranks
 
 
 def _evidence(
