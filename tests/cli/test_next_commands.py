@@ -86,6 +86,23 @@ def test_options_of_the_evaluation_data_alone_are_not_those_of_the_classifier(fo
     assert {"--csv-separator", ";"} <= {*own}
 
 
+def test_after_an_evaluation_with_a_baseline(folder, bert):
+    """The classifier is fitted to the reference, by its own columns and split."""
+    data = ("TEST.csv", "--no-header", "--csv-separator", ";", "--text-column", "1", "--label-column", "0")
+    reference = ("--reference-text-column", "title", "--reference-label-column", "kind")
+    frame = pd.read_csv(folder / "parts.csv").set_axis(["set", "title", "kind"], axis=1)
+    frame.to_parquet(folder / "reference.parquet")
+    split = ("--reference-split-column", "set")
+    words = ("--reference", "reference.parquet", *reference, *split, "--baseline", bert)
+    done = run("evaluate", bert, *data, *words, cwd=folder)
+    assert "on the untouched encoder." in done.stdout
+    _, fit = _next(done)
+    own = ["--text-column", "title", "--label-column", "kind", "--split-column", "set"]
+    assert fit == ["fit-classifier", str(bert), "reference.parquet", *own, "--output", f"{bert}-untouched"]
+    assert "Classifier of 4 labels from 16 sentences" in run(*fit[:-1], "m-evaluated", cwd=folder).stdout
+    assert len(_next(run("evaluate", bert, *data, *words[:-2], cwd=folder))) == 1
+
+
 def test_after_a_split_in_the_file_the_evaluation_has_the_same_numbers(folder, bert):
     words = ("--split-column", "part", "--no-classifier", *_SHORT)
     done = run("train", "parts.csv", "--model", bert, "--output", "m3", *words, cwd=folder)

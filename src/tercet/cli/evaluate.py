@@ -19,11 +19,14 @@ from tercet.cli.console import (
     shows_progress,
 )
 from tercet.cli.evaluations import print_result_of_evaluation
-from tercet.cli.next_commands import encode_command
+from tercet.cli.next_commands import encode_command, fit_classifier_command
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report, write_report_of_evaluation
 from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.other_files import options_of_reference
+from tercet.records import TrainingGain
 from tercet.runs import evaluate as evaluate_model
+from tercet.runs.results import EvaluationResult
 
 
 @report_errors
@@ -134,6 +137,17 @@ def evaluate(
         write_report_of_evaluation(
             report, result, model=model, data=data, reference=reference, texts=not no_texts, overwrite=overwrite
         )
+    finish(*_next_commands(result, locals()))
+
+
+def _next_commands(result: EvaluationResult, given: dict[str, Any]) -> list[list[object]]:
+    """Return the commands to run after an evaluation, of which `given` are the arguments."""
+    model, data, reference, trust = (given[name] for name in ("model", "data", "reference", "trust_remote_code"))
+    options = ReadOptions.of(given, label_file=None)
     incomplete = any(warning["kind"] == WarningKind.CHANGED_DATA.value for warning in result.warnings)
-    options = ReadOptions.of(locals(), label_file=None)
-    finish(encode_command(model, data, options, incomplete=incomplete, trust_remote_code=trust_remote_code))
+    commands = [encode_command(model, data, options, incomplete=incomplete, trust_remote_code=trust)]
+    if isinstance(result.gain, TrainingGain) and result.gain.prefers_untouched:
+        names = ("split", "text_column", "label_column", "split_column")
+        own = options_of_reference(options, reference, data, **{name: given[f"reference_{name}"] for name in names})
+        commands.append(fit_classifier_command(given["baseline"], reference, own, Path(model), trust_remote_code=trust))
+    return commands

@@ -106,9 +106,11 @@ def fit_classifier_command(
 ) -> list[object]:
     """Return the command that fits a classifier on the untouched encoder, to print if training made none better.
 
+    A training and an evaluation with a baseline print it.
+
     Args:
         model: the untouched encoder.
-        data: the training data.
+        data: the training data, or the reference of the evaluation.
         options: how they were read.
         output: the folder of the trained model; that of the classifier has a name beside it.
         eval_data: the value of `--eval-data`. Options of its format alone are left out.

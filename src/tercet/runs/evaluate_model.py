@@ -136,7 +136,7 @@ def evaluate(
     model = resolve_model(model, DEFAULT_MODEL)
 
     from tercet.data.loading.labelled import as_dataset
-    from tercet.data.reading.other_files import options_of_file
+    from tercet.data.reading.other_files import options_of_file, options_of_reference
 
     options = ReadOptions.of(locals(), optional_split="test")
     if reference is None:
@@ -158,14 +158,14 @@ def evaluate(
     with collect_warnings() as warnings:
         gallery = None
         if reference is not None:
-            reference_options = replace(
-                options_of_file(options, reference, data),
+            reference_options = options_of_reference(
+                options,
+                reference,
+                data,
                 split=reference_split,
-                optional_split="train",
-                split_column=reference_split_column or options.split_column,
-                label_file=None,
-                text_column=reference_text_column or text_column,
-                label_column=reference_label_column or label_column,
+                text_column=reference_text_column,
+                label_column=reference_label_column,
+                split_column=reference_split_column,
             )
             gallery = _load_reference(reference, reference_options)
             options = replace(options, multi_label=gallery.multi_label)

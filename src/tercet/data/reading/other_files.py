@@ -1,10 +1,12 @@
 """Options of files that are read beside others, such as a file of labels, which may have another format.
 
-options_of_file      returns the options for one of two sources
-options_of_labels    returns the options for a file of labels
-options_of_rows      returns the options for other rows, such as evaluation data
+options_of_file       returns the options for one of two sources
+options_of_labels     returns the options for a file of labels
+options_of_rows       returns the options for other rows, such as evaluation data
+options_of_reference  returns the options for the reference data of an evaluation
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,38 @@ def options_of_rows(options: ReadOptions, source: Any, data: Any) -> ReadOptions
     """
     own = options_of_file(options, source, data)
     return replace(own, label_file=None, split_column=None, optional_split=options.split)
+
+
+def options_of_reference(
+    options: ReadOptions,
+    reference: Any,
+    data: Any,
+    *,
+    split: str,
+    text_column: str | None = None,
+    label_column: str | Sequence[str] | None = None,
+    split_column: str | None = None,
+) -> ReadOptions:
+    """Return the options for the reference data of an evaluation, by the options for the evaluation data.
+
+    Args:
+        options: the options for the evaluation data. Their file of labels is not that of the reference.
+        reference: the file or other source with the reference data.
+        data: the source of the evaluation data.
+        split: the split to read of the reference.
+        text_column: the column of sentences of the reference; None takes that of `options`, also of the next two.
+        label_column: its column of labels, or several.
+        split_column: its column with the name of each row's split.
+    """
+    return replace(
+        options_of_file(options, reference, data),
+        split=split,
+        optional_split="train",
+        split_column=split_column or options.split_column,
+        label_file=None,
+        text_column=text_column or options.text_column,
+        label_column=label_column or options.label_column,
+    )
 
 
 def _takes(source: Any, name: str, options: ReadOptions) -> bool:
