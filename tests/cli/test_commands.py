@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from tercet import SentenceTransformer
-from tercet.trainer.arguments import cpu_has_bfloat16
+from tercet.encoder.devices import cpu_has_bfloat16
 from tests.child import ENVIRONMENT
 from tests.cli.command import run, train_arguments
 from tests.forked import ForkedProcess, command_line

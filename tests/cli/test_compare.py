@@ -10,7 +10,7 @@ import pytest
 
 from tercet._version import __version__
 from tercet.cli.comparison_tables import print_comparison
-from tercet.trainer.arguments import cpu_has_bfloat16
+from tercet.encoder.devices import cpu_has_bfloat16
 from tests.cli.command import run
 from tests.forked import ForkedProcess, command_line
 from tests.report.helpers import comparison

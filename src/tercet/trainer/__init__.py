@@ -15,6 +15,7 @@ trained_rows_training.py  train only the word embeddings of training tokens
 sharded_training.py  train a model that is sharded over the processes, and gather it to save it
 evaluating.py       the loss of evaluation batches, and the evaluators
 checkpointing.py    save the model, write checkpoints, resume from them
+prepared_sets.py    the data sets after their preparation
 first_head.py       train a linear head before the first step
 prompts.py          the prompt of each text column
 routing.py          the task of each text column, for a model with a Router

@@ -16,7 +16,7 @@ from tercet.records import TrainingRecord
 from tercet.trainer.checkpoints import load_memory, write_checkpoint
 from tercet.trainer.evaluating import EvaluatingTrainer
 from tercet.trainer.loss_state import load_loss, save_loss
-from tercet.trainer.preparing import first_rows
+from tercet.trainer.prepared_sets import first_rows
 from tercet.trainer.record import training_record
 from tercet.trainer.run_identity import RunIdentity, argument_defaults, arguments_of, check_same_run, data_identity
 from tercet.trainer.sharding import gathered_model

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from tercet.encoder.ahead import read_ahead
 from tercet.trainer.collate import has_transform
 from tercet.trainer.dataloading import DataLoadingTrainer
-from tercet.trainer.preparing import parts_of
+from tercet.trainer.prepared_sets import parts_of
 from tercet.trainer.sampling import SamplingTrainer
 from tercet.trainer.streaming import Stream
 

@@ -1,7 +1,6 @@
 """Prepare the data sets of a trainer: find and check their columns, and number their labels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -25,35 +24,11 @@ from tercet.trainer.collate import (
 )
 from tercet.trainer.loss_kinds import innermost, loss_of_set, set_losses, takes_triplets
 from tercet.trainer.multi_labels import check_both_have_sets, clear_relation, has_lists, set_relation, single_labels
+from tercet.trainer.prepared_sets import PreparedSet, first_rows, parts_of
 from tercet.trainer.prompts import find_prompts, prompt_lengths_to_exclude
 from tercet.trainer.routing import find_tasks
 from tercet.trainer.stream_labels import labels_of_stream
 from tercet.trainer.streaming import Stream, check_stream, is_stream
-
-
-@dataclass
-class PreparedSet:
-    """Facts about a prepared data set.
-
-    Attributes:
-        name: the name of the data set among several, else None.
-        source: the data set of the user.
-        columns: the prepared column of each text column of the user.
-        labels: the name of the label column of `source` and its values, if `source` has a transform; else None.
-        label_names: the name of each label id; None for integers and triplets.
-        set_names: the names of all sets of labels, also of evaluation data, if rows have several labels; else None.
-        tokens: the data set with token ids, as soon as it is needed; None before, and for a custom collator.
-        tokens_for: the tokenizer, its settings and the prompts of `tokens`.
-    """
-
-    name: str | None
-    source: Any
-    columns: Mapping[str, str]
-    labels: tuple[str, list[Any]] | None = None
-    label_names: list[str] | None = None
-    set_names: list[str] | None = None
-    tokens: Any = None
-    tokens_for: tuple[Any, ...] = ()
 
 
 class PreparingTrainer(Trainer):
@@ -235,21 +210,6 @@ class PreparingTrainer(Trainer):
         empty, facts = first.select(range(0)), self._prepared_sets[first]
         self._prepared_sets[empty] = PreparedSet(facts.name, empty, facts.columns, label_names=facts.label_names)
         return empty
-
-
-def first_rows(data: Any) -> Any:
-    """Return the prepared rows of the first part of a stream; any other data unchanged."""
-    return data.prepared if isinstance(data, Stream) else data
-
-
-def parts_of(data: Any) -> dict[str | None, Any]:
-    """Return the data sets by name; the only one has the name None."""
-    return dict(data) if isinstance(data, dict) else {None: data}
-
-
-def named(source: str, name: str | None) -> str:
-    """Return the name of a data set in messages: that of its argument, and its own if there are several."""
-    return source if name is None else f"{source} {name!r}"
 
 
 def _check_set_names(data: Mapping[str, Any], source: str) -> None:

@@ -26,7 +26,8 @@ from tercet.trainer.arguments import BatchSamplers, MultiDatasetBatchSamplers
 from tercet.trainer.checks import check_evaluation_set, check_number_of_batches
 from tercet.trainer.loss_kinds import innermost, loss_of_set
 from tercet.trainer.multi_labels import check_triplets, shared_relation
-from tercet.trainer.preparing import PreparingTrainer, first_rows, named, parts_of
+from tercet.trainer.prepared_sets import first_rows, named, parts_of
+from tercet.trainer.preparing import PreparingTrainer
 from tercet.trainer.prompts import check_prompts
 from tercet.trainer.routing import check_routes
 from tercet.trainer.rows import Rows

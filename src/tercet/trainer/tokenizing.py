@@ -10,7 +10,7 @@ from tercet.encoder.modules import Router
 from tercet.encoder.token_stats import TokenStats
 from tercet.trainer.collate import add_prompts, collate, collate_columns, has_transform, tokenize
 from tercet.trainer.loss_kinds import set_losses, takes_embeddings, takes_triplets
-from tercet.trainer.preparing import first_rows
+from tercet.trainer.prepared_sets import first_rows
 from tercet.trainer.rows import ColumnConverter, Rows, TextRows, TransformedRows
 from tercet.trainer.sampling import SamplingTrainer
 from tercet.trainer.streaming import Stream

@@ -12,7 +12,7 @@ from transformers import Trainer
 from tercet.encoder.modules import StaticEmbedding, Transformer
 from tercet.encoder.packing.self_check import PROBE_SENTENCES
 from tercet.trainer.loss_kinds import losses_within, set_losses
-from tercet.trainer.preparing import parts_of
+from tercet.trainer.prepared_sets import parts_of
 from tercet.trainer.rows import Rows, distinct_tokens
 from tercet.trainer.steps import StepTrainer
 from tercet.trainer.streaming import Stream
