@@ -100,7 +100,7 @@ def decide(
     if allow_none and min_accuracy_gain is not None and gain is not None and gain < min_accuracy_gain:
         return None, (
             f"no head, because the best one ({head}) raises the accuracy by less than {100 * min_accuracy_gain:g} "
-            f"points, and with few sentences a label the encoder gains more without it: {measured}"
+            f"points, the gain that is asked for: {measured}"
         )
     worse = "; without a head, it would be better" if best.score < none.score - noise else ""
     return best.settings, f"a head with {head}: {measured}{worse}"
