@@ -15,6 +15,8 @@ from transformers import TrainingArguments
 from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator
+from tercet.trainer import trainer as trainer_module
+from tercet.trainer.weights import weight_sums
 from tests.trainer.helpers import flat_weights, logged_losses, make_arguments, make_trainer, turn_off_dropout
 
 
@@ -169,8 +171,10 @@ def test_the_same_seed_gives_the_same_model(bert, labelled, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_second_run_of_model_init_is_compared_with_its_own_start(bert, labelled, tmp_path, caplog):
-    """The weights after both runs are the same, but those of each run have changed."""
+def test_a_second_run_of_model_init_is_compared_with_its_own_start(bert, labelled, tmp_path, caplog, monkeypatch):
+    """The weights after both runs are the same, but those of each run have changed. Each run sums both ends once."""
+    summed = []
+    monkeypatch.setattr(trainer_module, "weight_sums", lambda model: summed.append(weight_sums(model)) or summed[-1])
     trainer = SentenceTransformerTrainer(
         model_init=lambda: SentenceTransformer(bert, device="cpu"),
         args=make_arguments(tmp_path),
@@ -180,6 +184,8 @@ def test_a_second_run_of_model_init_is_compared_with_its_own_start(bert, labelle
     for _ in range(2):
         trainer.train()
     assert "has learned nothing" not in caplog.text
+    assert len(summed) == 4
+    assert summed[0] == summed[2]
 
 
 def test_model_init_trains_the_model_that_it_returns(bert, labelled, tmp_path):

@@ -268,7 +268,8 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
             self._has_head = True
         if self._label_means is not None:
             self._label_means.reset()
-        self._start_weights = weight_sums(self.model), sample_weights(self.model)
+        if self.model_init is None or self._first_model is not None:  # Else `call_model_init` makes another model.
+            self._start_weights = weight_sums(self.model), sample_weights(self.model)
         try:
             result = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
         finally:
