@@ -120,6 +120,25 @@ def test_a_setting_within_a_loss_that_a_checkpoint_lacks_had_its_default(make_lo
         check_same_run(tmp_path / "checkpoint-1", written, identity(1))
 
 
+@pytest.mark.parametrize("wrap", [lambda loss: loss, lambda loss: losses.MatryoshkaLoss(None, loss, [2])])
+def test_other_paths_of_integer_labels_are_refused(wrap, bert, labelled, tmp_path):
+    """The data are equal, because integer labels have no names, and so are the settings of the loss."""
+    names = sorted(set(labelled["label"]))
+    data = labelled.remove_columns("label").add_column("label", [names.index(label) for label in labelled["label"]])
+
+    def identity(*paths):
+        loss = losses.NestedTripletLoss(None, [losses.BatchHardTripletLoss(), losses.BatchHardTripletLoss()], paths)
+        return make_trainer(bert, tmp_path, data, lambda model, **_: wrap(loss))._identity()
+
+    now = identity(("a", "b"), ("a", "c"), ("d", "e"), ("d",))
+    written = now.to_dict()
+    check_same_run(tmp_path / "checkpoint-1", written, now)
+    with pytest.raises(DataError, match=r"of another run: paths_sha256 was \w{12}, now it is \w{12}; pass the same"):
+        check_same_run(tmp_path / "checkpoint-1", written, identity(("a", "b"), ("d", "c"), ("d", "e"), ("a",)))
+    del written["arguments"]["paths_sha256"]  # as in a checkpoint of an earlier version
+    check_same_run(tmp_path / "checkpoint-1", written, now)
+
+
 @pytest.mark.slow
 def test_another_loss_or_other_data_are_refused(bert, labelled, folder):
     trainer = make_trainer(bert, folder, labelled, losses.BatchAllTripletLoss, changes=CHANGES)

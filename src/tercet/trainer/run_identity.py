@@ -15,9 +15,10 @@ from torch import nn
 from tercet.data.fingerprint import digest_rows
 from tercet.data.tables.dataset_columns import texts_of
 from tercet.errors import DataError, shortened
+from tercet.losses import NestedTripletLoss
 from tercet.trainer.argument_rules import RESULT
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments, default_values
-from tercet.trainer.loss_kinds import loss_setting_defaults, loss_settings
+from tercet.trainer.loss_kinds import innermost, loss_setting_defaults, loss_settings, set_losses
 
 _NUMBERS_OF_STEPS = {"epochs", "max_steps", "num_train_epochs"}
 
@@ -123,12 +124,26 @@ def arguments_of(args: Any, loss: nn.Module) -> dict[str, Any]:
     arguments = {name: getattr(value, "__qualname__", value) for name, value in arguments.items()}
     # The number of processes may change if the batch of all of them together does not.
     arguments["per_device_train_batch_size"] *= args.world_size
-    return {**arguments, "loss": type(loss).__name__, **loss_settings(loss)}
+    return {**arguments, "loss": type(loss).__name__, **loss_settings(loss), **_digest_of_paths(loss)}
 
 
 def argument_defaults(loss: nn.Module) -> dict[str, Any]:
-    """Return the defaults of the training arguments and of the arguments of the loss."""
-    return {**default_values(SentenceTransformerTrainingArguments), **loss_setting_defaults(loss)}
+    """Return the defaults of the training arguments and of the arguments of the loss.
+
+    The paths of nested labels have no default; a checkpoint of an earlier version, which lacks them, fits any.
+    """
+    defaults = default_values(SentenceTransformerTrainingArguments)
+    return {**defaults, **loss_setting_defaults(loss), **_digest_of_paths(loss)}
+
+
+def _digest_of_paths(loss: nn.Module) -> dict[str, str]:
+    """Return a digest of the paths of nested labels; `{}` if there are none.
+
+    Integer labels have no names in the digest of the data. The paths themselves may be thousands.
+    """
+    nested = [one for one in map(innermost, set_losses(loss)) if isinstance(one, NestedTripletLoss)]
+    paths = [[str(level) for level in path] for one in nested for path in one.tree.paths]
+    return {"paths_sha256": digest_rows([paths])[:12]} if nested else {}
 
 
 def data_identity(dataset: Any, label_names: list[str] | None = None) -> dict[str, Any]:
