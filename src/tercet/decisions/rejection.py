@@ -99,6 +99,8 @@ def limits_for(
         return Limits()
     max_novelty = fitted.max_novelty if max_novelty is None else max_novelty
     calibration, ancestors = fitted.calibration, None
+    if coverage is not None and not len(calibration.confidence):
+        raise DataError("coverage cannot be fitted: there is no calibration row; pass more rows, or threshold")
     if min_precision is not None:
         _check_promise(fitted)
         # Labels with a threshold of their own have no ancestors: the same rows cannot give both.
@@ -108,17 +110,14 @@ def limits_for(
     confidence, correct = round_confidence(calibration.confidence), calibration.correct
     of_label: dict[int, float] = {}
     if min_precision is not None:
-        shared = allowed
         if per_label:
             of_label = _thresholds_of_labels(calibration, confidence, allowed, min_precision)
-            shared = allowed & ~np.isin(calibration.predicted_ids, list(of_label))
+        shared = allowed & ~np.isin(calibration.predicted_ids, list(of_label))
         threshold = choose_threshold(confidence[shared], correct[shared], min_precision, alpha=alpha)
     elif coverage is not None:
-        if not len(confidence):
-            raise DataError("coverage cannot be fitted: there is no calibration row; pass more rows, or threshold")
         threshold = threshold_for_coverage(confidence[allowed], coverage, len(confidence))
-    else:
-        threshold = 0.0 if threshold is None else threshold
+    elif threshold is None:
+        threshold = 0.0
     limits = Limits(threshold=threshold, max_novelty=max_novelty, of_label=of_label)
     lowest = limits.lowest(calibration.predicted_ids)
     answered = allowed & (confidence >= lowest)

@@ -2,6 +2,7 @@
 
     train_model.py       train: the public function, which `tercet train` calls
     evaluate_model.py    evaluate: the public function, which `tercet evaluate` calls
+    evaluation_data.py   load the rows that it evaluates
     settings.py          RunSettings: names, defaults and descriptions of the settings
     limits.py            the limits of the settings
     recipe.py            choose the number of epochs and the learning rate

@@ -3,7 +3,6 @@
 It checks the data and most arguments before it imports torch, which takes seconds. So errors are raised quickly.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,20 +10,19 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 from tercet._events import collect_warnings
 from tercet._files import expand_path
-from tercet._files.model_files import classifier_labels
 from tercet._logging import import_transformers
 from tercet.data.reading.options import FileArguments, ReadOptions
 from tercet.decisions.limit_values import check_limits
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.runs.decisions import Judge, check_classifier, check_decisions, warn_not_judged
+from tercet.runs.evaluation_data import load_queries, load_reference
 from tercet.runs.results import EvaluationResult
 from tercet.runs.settings import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     import torch
 
-    from tercet.data.labels.labelled_sentences import LabelledSentences
     from tercet.data.reading.sources import Source
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
@@ -167,10 +165,10 @@ def evaluate(
                 label_column=reference_label_column,
                 split_column=reference_split_column,
             )
-            gallery = _load_reference(reference, reference_options)
+            gallery = load_reference(reference, reference_options)
             options = replace(options, multi_label=gallery.multi_label)
         classifier = expand_path(str(model)) if decisions else None
-        queries = _load_queries(data, options_of_file(options, data, reference), gallery, classifier)
+        queries = load_queries(data, options_of_file(options, data, reference), gallery, classifier)
         if queries.multi_label is not None and decisions:
             _leave_out_decisions(decisions)
             decisions = False
@@ -244,40 +242,3 @@ def _leave_out_decisions(decisions: bool | str) -> None:
             "min_precision and max_novelty"
         )
     warn_not_judged("it gives each sentence one label, and the rows have several")
-
-
-def _load_reference(reference: "Source", options: ReadOptions) -> "LabelledSentences":
-    from tercet.data.columns.names import ColumnError
-    from tercet.data.loading.labelled import load_labelled
-    from tercet.data.reading.selection import NoSplitsError
-
-    try:
-        return load_labelled(reference, options, several_labels=True)
-    except (ColumnError, NoSplitsError) as error:
-        raise DataError(_of_reference(str(error))) from None
-
-
-def _load_queries(
-    data: "Source", options: ReadOptions, gallery: "LabelledSentences | None", classifier: Path | None
-) -> "LabelledSentences":
-    """Load the rows to evaluate on. Their labels get the ids that they have in the gallery, or else in the classifier.
-
-    Args:
-        data: the evaluation data.
-        options: how to read them.
-        gallery: the reference data; None for none.
-        classifier: the folder of the model, if its classifier is judged.
-    """
-    from tercet.data.loading.labelled import load_labelled
-
-    if gallery is not None:
-        return load_labelled(data, options, known_labels=gallery.label_names, known_from="the reference data")
-    known = None if classifier is None else classifier_labels(classifier) or None
-    return load_labelled(data, options, known_labels=known, known_from="the classifier", several_labels=True)
-
-
-def _of_reference(message: str) -> str:
-    """Return a message about columns or splits with the arguments that name those of the reference data."""
-    changed = re.sub(r"(?<![\w'\"])((text|label|split)_column|(?<=`)split(?=`))(?![\w'\"])", r"reference_\1", message)
-    more = "; name its columns with reference_text_column and reference_label_column" if changed == message else ""
-    return f"{changed}{more}"
