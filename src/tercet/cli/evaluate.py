@@ -23,7 +23,6 @@ from tercet.cli.next_commands import encode_command, fit_classifier_command
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report, write_report_of_evaluation
 from tercet.data.reading.options import ReadOptions
-from tercet.data.reading.other_files import options_of_reference
 from tercet.records import TrainingGain
 from tercet.runs import evaluate as evaluate_model
 from tercet.runs.results import EvaluationResult
@@ -142,6 +141,8 @@ def evaluate(
 
 def _next_commands(result: EvaluationResult, given: dict[str, Any]) -> list[list[object]]:
     """Return the commands to run after an evaluation, of which `given` are the arguments."""
+    from tercet.data.reading.other_files import options_of_reference  # imports NumPy
+
     model, data, reference, trust = (given[name] for name in ("model", "data", "reference", "trust_remote_code"))
     options = ReadOptions.of(given, label_file=None)
     incomplete = any(warning["kind"] == WarningKind.CHANGED_DATA.value for warning in result.warnings)
