@@ -9,6 +9,12 @@ from torch import Tensor
 from tercet.losses.miners import MinedBlock
 
 
+def zero_accumulators(candidates: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
+    """Return accumulators of zeros for the gradients of candidates and anchors: one tensor if these are one tensor."""
+    zeros = torch.zeros_like(candidates)
+    return zeros, zeros if anchors is candidates else torch.zeros_like(anchors)
+
+
 @dataclass(frozen=True, kw_only=True)
 class BlockWithGraph:
     """A block of distances with its autograd graph.

@@ -19,7 +19,7 @@ from torch import Tensor
 from tercet.distances import Distance, FunctionDistance, MatrixProductDistance, at_least_float32
 from tercet.errors import EmbeddingError
 from tercet.losses._engine import double_product_source
-from tercet.losses._engine.block_gradient import BlockWithGraph, LastBlock, weights_of_block
+from tercet.losses._engine.block_gradient import BlockWithGraph, LastBlock, weights_of_block, zero_accumulators
 from tercet.losses._engine.double_product_source import DoubleProductSource
 from tercet.losses._engine.label_groups import SelfColumns
 from tercet.losses._engine.matrix_product_source import MatrixProductSource
@@ -106,11 +106,9 @@ class AutogradSource:
     def with_own_gradients(self) -> "AutogradSource":
         """Return a copy with separate gradient accumulators. It reuses the blocks that this source computes."""
         self._keeps_graph = True
-        other, anchors_are_candidates = copy(self), self._anchor_gradient is self._candidate_gradient
-        other._candidate_gradient = torch.zeros_like(self._candidate_gradient)
-        other._anchor_gradient = other._candidate_gradient
-        if not anchors_are_candidates:
-            other._anchor_gradient = torch.zeros_like(self._anchor_gradient)
+        other = copy(self)
+        accumulators = zero_accumulators(self._candidate_gradient, self._anchor_gradient)
+        other._candidate_gradient, other._anchor_gradient = accumulators
         return other
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:

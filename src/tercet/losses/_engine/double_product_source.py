@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tercet.distances import MatrixProductDistance
-from tercet.losses._engine.block_gradient import LastBlock, weights_of_block
+from tercet.losses._engine.block_gradient import LastBlock, weights_of_block, zero_accumulators
 from tercet.losses._engine.label_groups import SelfColumns
 from tercet.losses.miners import MinedBlock
 
@@ -64,11 +64,9 @@ class DoubleProductSource:
 
     def with_own_gradients(self) -> "DoubleProductSource":
         """Return a copy with separate gradient accumulators. It reuses the blocks that this source computes."""
-        other, anchors_are_candidates = copy(self), self._anchor_gradient is self._candidate_gradient
-        other._candidate_gradient = torch.zeros_like(self._candidate_gradient)
-        other._anchor_gradient = other._candidate_gradient
-        if not anchors_are_candidates:
-            other._anchor_gradient = torch.zeros_like(self._anchor_gradient)
+        other = copy(self)
+        accumulators = zero_accumulators(self._candidate_gradient, self._anchor_gradient)
+        other._candidate_gradient, other._anchor_gradient = accumulators
         return other
 
     def distances(self, rows: slice, self_columns: SelfColumns) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tercet.distances import MatrixProductDistance, norms_of_differences
-from tercet.losses._engine.block_gradient import BlockWithGraph, LastBlock, weights_of_block
+from tercet.losses._engine.block_gradient import BlockWithGraph, LastBlock, weights_of_block, zero_accumulators
 from tercet.losses._engine.label_groups import SelfColumns
 from tercet.losses.miners import MinedBlock
 
@@ -79,9 +79,8 @@ class MatrixProductSource:
     def with_own_gradients(self) -> "MatrixProductSource":
         """Return a copy with separate gradient accumulators. It reuses the blocks that this source computes."""
         self._keeps_graph = True
-        other, anchors_are_candidates = copy(self), self._anchor_sums is self._candidate_sums
-        other._candidate_sums = torch.zeros_like(self._candidate_sums)
-        other._anchor_sums = other._candidate_sums if anchors_are_candidates else torch.zeros_like(self._anchor_sums)
+        other = copy(self)
+        other._candidate_sums, other._anchor_sums = zero_accumulators(self._candidate_sums, self._anchor_sums)
         other._waiting, other._listed = None, []
         return other
 
