@@ -7,7 +7,8 @@ search.py, duplicates.py, fix.py and demo.py. What they consist of:
 
     table_input.py          what `classify` and `encode` read
     classify_checks.py      what `classify` checks first; classify_columns.py what it adds, classify_output.py how it
-                            writes, classify_summary.py what it counts
+                            writes, classify_summary.py what it counts,
+                            known_labels.py the labels that it compares with
     train_vectors.py        `train` for vectors
     searchable.py           the sentences that `search` and `duplicates` read; queries.py the queries, stored_vectors.py
                             their embeddings, if `encode` has written them

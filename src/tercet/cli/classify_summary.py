@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tercet._nested_labels import describe_levels_left_out, is_below, join_path, normalize_label, path_of
+from tercet._nested_labels import describe_levels_left_out, is_below, normalize_label
+from tercet.cli.known_labels import KnownLabels
 from tercet.errors import counted, listed, short_repr
 
 if TYPE_CHECKING:
@@ -105,19 +106,19 @@ class Summary:
             answer: the answer; None for none.
             is_parent: whether the answer is a parent of the likeliest label.
         """
-        form = self._known_form(given)
+        form = self._known_labels.form_of(given)
         if form is not None and form != given:
             self.other_form += 1
             if len(self._other_forms) < _MAX_NAMES:
                 self._other_forms.setdefault(f"{short_repr(given)} for {short_repr(form)}")
             return
-        if given in self._parents:
+        if given in self._known_labels.parents:
             self.coarser += 1
             self.coarser_right += is_below(predicted, given, str(self.separator))
             return
         answered, right, parent_is_right = answer is not None, given == predicted, False
         if is_parent:
-            parent_is_right = is_below(self._key(given), self._key(str(answer)), str(self.separator))
+            parent_is_right = self._known_labels.is_below(given, str(answer))
         self.answered_labelled += answered
         self.right_answers += parent_is_right if is_parent else answered and right
         if given in self.known:
@@ -139,30 +140,8 @@ class Summary:
         return next(iter(self._unknown_names))
 
     @cached_property
-    def _parents(self) -> frozenset[str]:
-        """The parents of the labels of the classifier; none for labels without levels."""
-        if self.separator is None:
-            return frozenset()
-        paths = [label.split(self.separator) for label in self.known]
-        above = {self.separator.join(path[:depth]) for path in paths for depth in range(1, len(path))}
-        return frozenset(above - self.known)
-
-    def _known_form(self, label: str) -> str | None:
-        """Return the known label or parent that is equal to a given one or differs only in form; None without one."""
-        return label if label in self.known or label in self._parents else self._forms.get(self._key(label))
-
-    @cached_property
-    def _forms(self) -> dict[str, str]:
-        """The labels of the classifier and their parents by the key that all forms of them have."""
-        return {self._key(name): name for name in [*sorted(self._parents), *sorted(self.known)]}
-
-    def _key(self, label: str) -> str:
-        """Return a label with the key of each level, which is equal for levels that differ only in form."""
-        from tercet.data.cleaning.label_forms import label_key
-
-        if self.separator is None:
-            return label_key(label)
-        return join_path([label_key(level) for level in path_of(label, self.separator)], self.separator)
+    def _known_labels(self) -> KnownLabels:
+        return KnownLabels(self.known, self.separator)
 
     def warn_of_other_forms(self) -> None:
         """Warn if given labels are written in another way than those of the classifier."""

@@ -18,7 +18,7 @@ _REQUIRED = ("plotly",)
 def check_report(path: Path | None, option: str) -> None:
     """Raise `DataError` if `path` cannot be a report. `check_outputs` checks whether it can be written.
 
-    If `path` is None, no report is wanted: do nothing.
+    If `path` is None, nothing is checked.
     """
     if path is None:
         return
