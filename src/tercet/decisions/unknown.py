@@ -6,7 +6,7 @@ from tercet.decisions.novelty import Familiarity
 
 
 def tuned_to(known: np.ndarray, unknown: np.ndarray) -> tuple[Familiarity, float]:
-    """Return a familiarity that tells known from unknown rows, and the novelty above which a row is probably unknown.
+    """Return a familiarity that separates known and unknown rows, and the limit of the novelty.
 
     The weights of the quantities are those of a logistic regression between the two kinds of rows, none below 0. The
     limit is the one with the highest mean of the two fractions that are recognised.

@@ -98,7 +98,7 @@ def encode_texts(model: Any, texts: list[str], request: EncodeRequest) -> Any:
 
 
 def convert(embeddings: Tensor, precision: str, *, to_numpy: bool, to_tensor: bool) -> Any:
-    """Return float embeddings `(num_sentences, dim)` in the precision and the type that the caller of `encode` wants.
+    """Return float embeddings `(num_sentences, dim)` in the precision and the type that `encode` was asked for.
 
     Args:
         to_numpy: whether to return an array.

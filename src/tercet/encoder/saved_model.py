@@ -33,7 +33,7 @@ class SavedModel(EncodingModel):
 
     @property
     def weights_are_known(self) -> bool:
-        """Whether the weights are those that were loaded, or those that the training record describes.
+        """True if the weights are those that were loaded, or those that the training record describes.
 
         They are not if a training loop of your own has changed them. Then nothing is known of its texts.
         """

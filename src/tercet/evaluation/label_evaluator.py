@@ -92,7 +92,7 @@ class LabelEvaluator(SentenceEvaluator):
 
     @property
     def protocol(self) -> str:
-        """What is ranked, a key of `tercet.catalogue.PROTOCOLS`."""
+        """The name of what is ranked, a key of `tercet.catalogue.PROTOCOLS`."""
         return "among_themselves" if self.reference_sentences is None else "against_reference"
 
     @property

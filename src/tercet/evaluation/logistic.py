@@ -75,7 +75,7 @@ def fit_logistic(
 
 
 def fit_logistic_per_label(x: Tensor, has_label: Tensor, penalty: float) -> LogisticModel:
-    """Fit a logistic regression for each label, which tells the rows that have it from the others (binary relevance).
+    """Fit a logistic regression for each label, between the rows that have it and the others (binary relevance).
 
     The log-odds of the labels are `x @ weights.T + bias`; a label that no row has gets −inf.
 

@@ -112,8 +112,8 @@ def _is_at_chance(accuracies: Sequence[float | None], frequent: float, scored: i
     `frequent` is the fraction of the `scored` rows with that label, which is smaller than in all rows if these were
     sampled.
 
-    MAP@R cannot tell: a head moves the training rows of a label into one place, so a new row finds only relevant rows
-    or none. With two labels at random, MAP@R rises from 0.26 to 0.5.
+    MAP@R cannot show it: a head moves the training rows of a label into one place, so a new row finds only relevant
+    rows or none. With two labels at random, MAP@R rises from 0.26 to 0.5.
     """
     known = [accuracy for accuracy in accuracies if accuracy is not None]
     if not known or frequent == 1:

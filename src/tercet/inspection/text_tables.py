@@ -27,6 +27,7 @@ def texts_table(texts: TextSummary) -> InspectionTable:
         ("missing labels", _counted(texts.missing_labels)),
         ("duplicates under the same label", _counted(texts.duplicates)),
         ("texts under several labels", f"{len(texts.contradictions):,}"),
+        # `repr` shows characters that are invisible or look alike.
         ("several labels in one cell", _examples([repr(label) for label in texts.combined_labels])),
         ("labels written in several forms", _examples([", ".join(map(repr, group)) for group in texts.similar_labels])),
     ]
@@ -59,5 +60,5 @@ def _counted(rows: Sequence[int]) -> str:
 
 
 def _examples(labels: Sequence[str]) -> str:
-    """Return the number of labels with the first of them. `repr` shows what the eye does not see."""
+    """Return the number of labels and the first one."""
     return f"{len(labels):,} ({labels[0]}{', …' if len(labels) > 1 else ''})" if labels else "0"

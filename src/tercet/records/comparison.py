@@ -62,7 +62,7 @@ class ComparisonRecord:
 
     @property
     def gain(self) -> TrainingGain | None:
-        """Whether the training of the recommended model was worth it; None if it is unknown."""
+        """The gain of the recommended model: was its training worth it? None if it is unknown."""
         if (found := self.recommendation) is None:
             return None
         runs = (run for run in self.runs if (run.variant, run.seed) == (found.variant, found.seed))

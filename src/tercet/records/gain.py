@@ -134,7 +134,7 @@ class TrainingGain:
 
     @property
     def prefers_untouched(self) -> bool:
-        """Whether a classifier on the untouched encoder is at least as good, so that the sentence says to take it."""
+        """True if a classifier on the untouched encoder is at least as good, so the sentence advises to take it."""
         return self.outcome in ("no difference", "worse", "already separated")
 
     @property

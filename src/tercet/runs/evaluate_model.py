@@ -62,9 +62,9 @@ def evaluate(
     With a reference, the result is that of the first table of `tercet train`: each sentence of `data` ranks the
     reference sentences. Left out of all metrics, and counted in the result, are sentences whose text is also in the
     reference, sentences that repeat an earlier one, and sentences whose label is not in the reference. For the latter,
-    `unknown_auroc` measures how well their distance to the nearest reference sentence tells them from the others. The
-    sentences are also classified by the reference sentences in three ways; with a baseline, the result says whether the
-    training of `model` was worth it.
+    `unknown_auroc` measures how well their distance to the nearest reference sentence separates them from the others.
+    The sentences are also classified by the reference sentences in three ways; with a baseline, the result says whether
+    the training of `model` was worth it.
 
     Args:
         model: a folder, a name on the hub, `"bundled"` (the encoder of `tercet[demo]`), or a `SentenceTransformer`.

@@ -67,7 +67,7 @@ class ProgressBar(TrainerCallback):
         self.close()
 
     def close(self) -> None:
-        """End the bar and its line, so that a message after it starts on a line of its own."""
+        """End the bar and its line, so that a message after it starts on a new line."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
@@ -103,7 +103,7 @@ class ProgressLog(TrainerCallback):
 
 
 class UseCurrentIntervals(TrainerCallback):
-    """A callback that makes a resumed run use the evaluation, logging and saving intervals of its own arguments.
+    """A callback that makes a resumed run use the evaluation, logging and saving intervals of its arguments.
 
     By default, `transformers` uses the intervals that are stored in the checkpoint.
     """

@@ -52,7 +52,7 @@ class TrainedRows:
 
     @property
     def is_active(self) -> bool:
-        """Whether the layer has only the rows that are trained."""
+        """True if the layer has only the rows that are trained."""
         return self.layer.weight is self.rows
 
     def follow(self, optimizer: torch.optim.Optimizer) -> None:

@@ -132,7 +132,7 @@ class SharedLabelSampler(GroupByLabelSampler):
             rows = rng.permutation(np.flatnonzero(wanted != assigned))
             low, high = np.minimum(assigned, wanted)[rows], np.maximum(assigned, wanted)[rows]
             pair, upward = low * len(self.counts) + high, assigned[rows] == low
-            # The number of each row among those that want the same exchange; rows with equal numbers exchange labels.
+            # The number of each row among those that need the same exchange; rows with equal numbers exchange labels.
             exchange = 2 * pair + upward
             order = np.argsort(exchange, kind="stable")
             place = np.empty(len(rows), dtype=np.int64)

@@ -169,7 +169,7 @@ class BatchLoss(BaseLoss):
 
     @property
     def takes_cpu_labels(self) -> bool:
-        """Whether labels on the CPU are right for embeddings on a GPU: a subclass that computes itself may differ."""
+        """True if labels may be on the CPU for embeddings on a GPU: not if a subclass computes the loss itself."""
         is_ours = type(self).compute_loss_from_embeddings is BatchLoss.compute_loss_from_embeddings
         return is_ours and not self._overrides_peer_method
 
