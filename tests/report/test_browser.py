@@ -84,6 +84,14 @@ return [...document.querySelectorAll('main td, main th')]
 """
 
 
+def assert_quiet_and_fitting(page, width):
+    """Check that a page logs nothing and requests nothing, and that neither it nor a table cell is too wide."""
+    assert [entry["message"] for entry in page.get_log("browser")] == []
+    assert [url for url in requests(page) if url.startswith("http")] == []
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+    assert page.execute_script(_CUT_OFF) == []
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_it_logs_nothing_requests_nothing_and_fits(chrome, report, width):
     page = opened(chrome, report, width)
@@ -212,10 +220,7 @@ def test_a_comparison_logs_nothing_requests_nothing_and_fits(chrome, tmp_path, w
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
     page = opened(chrome, path, width)
-    assert [entry["message"] for entry in page.get_log("browser")] == []
-    assert [url for url in requests(page) if url.startswith("http")] == []
-    assert page.execute_script("return document.documentElement.scrollWidth") <= width
-    assert page.execute_script(_CUT_OFF) == []
+    assert_quiet_and_fitting(page, width)
     assert page.execute_script("return document.querySelectorAll('main b, main i').length") == 0
     assert page.title == "Comparison report"
     colours = page.execute_script(
@@ -254,9 +259,7 @@ def test_a_matrix_of_150_labels_scrolls_in_its_box_and_is_read_by_pointing(chrom
     record, predictions = classified([f"<b>label</b> {number}" for number in range(150)])
     write_run_report(tmp_path / "m.html", record, LOG, None, predictions=predictions)
     page = opened(chrome, tmp_path / "m.html", width)
-    assert [entry["message"] for entry in page.get_log("browser")] == []
-    assert page.execute_script("return document.documentElement.scrollWidth") <= width
-    assert page.execute_script(_CUT_OFF) == []
+    assert_quiet_and_fitting(page, width)
     box = page.execute_script(
         "const b = document.querySelector('.wide'); b.scrollIntoView(); const at = b.getBoundingClientRect();"
         "return [b.scrollWidth, b.clientWidth, b.scrollHeight, b.clientHeight, b.tabIndex]"
@@ -295,9 +298,7 @@ def test_a_tree_of_parents_is_folded_by_its_buttons(chrome, tmp_path, width):
         rows=RowCounts(rows=17, measured=17), parents=parent_errors(given, given[1:] + given[:1], "::"),
     )  # fmt: skip
     page = opened(chrome, tmp_path / "t.html", width)
-    assert [entry["message"] for entry in page.get_log("browser")] == []
-    assert page.execute_script("return document.documentElement.scrollWidth") <= width
-    assert page.execute_script(_CUT_OFF) == []
+    assert_quiet_and_fitting(page, width)
 
     def shown():
         return page.execute_script(
@@ -349,10 +350,7 @@ def test_the_decisions_log_nothing_request_nothing_and_fit(chrome, tmp_path, wid
         rows=RowCounts(rows=40, measured=40), decisions=judged, warnings=[_EVIL], command=_EVIL,
     )  # fmt: skip
     page = opened(chrome, path, width)
-    assert [entry["message"] for entry in page.get_log("browser")] == []
-    assert [url for url in requests(page) if url.startswith("http")] == []
-    assert page.execute_script("return document.documentElement.scrollWidth") <= width
-    assert page.execute_script(_CUT_OFF) == []
+    assert_quiet_and_fitting(page, width)
     assert page.execute_script("return document.querySelectorAll('main b, main i').length") == 0
     assert page.title == "Evaluation report"
     assert page.execute_script("return document.querySelectorAll('.alert').length") == 2
@@ -386,9 +384,6 @@ def test_an_inspection_logs_nothing_and_requests_nothing(chrome, tmp_path, bert)
     write_inspection_report(tmp_path / "i.html", found)
     for width in (1280, 390):
         page = opened(chrome, tmp_path / "i.html", width)
-        assert [entry["message"] for entry in page.get_log("browser")] == []
-        assert [url for url in requests(page) if url.startswith("http")] == []
-        assert page.execute_script("return document.documentElement.scrollWidth") <= width
+        assert_quiet_and_fitting(page, width)
         assert page.title.startswith("Inspection of <script>")
-        assert page.execute_script(_CUT_OFF) == []
         assert "trace 0" not in page.execute_script("return document.body.textContent.split('const PLOTS')[0]")
