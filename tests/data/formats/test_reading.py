@@ -1,9 +1,11 @@
 """Files of every format are read alike; a file that cannot be read is refused with the place of the fault."""
 
 import gzip
+import io
 import json
 import os
 import socket
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,12 @@ from tercet.errors import DataError
 def _write(path, content):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
+
+
+def _bytes_of_npy():
+    file = io.BytesIO()
+    np.save(file, np.ones((40, 4), dtype=np.int32))
+    return file.getvalue()
 
 
 def test_every_format_gives_the_same_columns(tmp_path):
@@ -68,6 +76,13 @@ def test_json_and_parquet_keep_integer_labels(tmp_path):
         ("d.jsonl", "[" * 100_000, "line 1: not valid JSON: "),
         ("d.csv", gzip.compress(b"text,label\na,x\n", mtime=0), "is a gzip file, not a text file"),
         ("d.csv", bytes(100), "is full of zero bytes, not a text file"),
+        ("d.csv", _bytes_of_npy(), "is a NumPy array, not a text file"),
+        ("d.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16), "is a file of old Office (such as .xls), not a"),
+        ("d.csv", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj", "is a PDF file, not a text file"),
+        ("d.jsonl", b"\xff\xff\xff\xff\x10\x01\x00\x00", "is an Arrow stream, not a text file"),
+        # No signature is known. Numbers of 32 bits have zero bytes where UTF-16 has those of ASCII.
+        ("d.csv", bytes(range(1, 255)) + bytes(8), "is a binary file, not a text file"),
+        ("d.csv", array("i", range(-99, 300)).tobytes(), "is a binary file, not a text file"),
         (
             "d.csv",
             "text;label\na, and b;x\nc;d;x\n",
@@ -84,6 +99,11 @@ def test_bad_files_are_refused_with_the_place(name, content, message, tmp_path):
         read_table(_write(tmp_path / name, content))
     assert message in str(caught.value)
     assert str(tmp_path / name) in str(caught.value)
+
+
+def test_no_code_is_suggested_that_reads_a_binary_file_as_text(tmp_path):
+    with pytest.raises(DataError, match=r"unsupported file type; the file extension must be one of .*'\.arrow'$"):
+        read_table(_write(tmp_path / "vectors.npy", _bytes_of_npy()))
 
 
 def test_a_bad_byte_far_into_a_file_is_found_on_its_line(tmp_path):

@@ -21,6 +21,15 @@ _BINARY = {
     b"\x1f\x8b": "a gzip file",
     b"PK\x03\x04": "a zip file (such as .xlsx)",
     b"PAR1": "a Parquet file",
+    b"ARROW1": "an Arrow file",
+    b"\xff\xff\xff\xff": "an Arrow stream",
+    b"\xd0\xcf\x11\xe0": "a file of old Office (such as .xls)",
+    b"%PDF-": "a PDF file",
+    b"\x93NUMPY": "a NumPy array",
+    b"SQLite format 3\x00": "an SQLite database",
+    b"\xfd7zXZ\x00": "an xz file",
+    b"BZh91AY&SY": "a bzip2 file",
+    b"(\xb5/\xfd": "a Zstandard file",
 }
 _CHECKED_BYTES = 4096
 _BLOCK = 1 << 20
@@ -75,6 +84,8 @@ def guess_encoding(path: Path) -> tuple[str, str | None]:
     invalid = _first_invalid(path)
     if invalid is None:
         return "utf-8-sig", None
+    if b"\x00" in start:  # No text in an encoding of one region has zero bytes.
+        raise _no_text(str(path), "a binary file")
     why = f"it is not UTF-8: byte {invalid[0]:#04x} on line {invalid[1]}"
     lines = _lines_with_other_bytes(path)
     if _is_western(lines):
@@ -95,7 +106,20 @@ def unicode_of(start: bytes) -> str | None:
         return None
     # ASCII characters have one zero byte in UTF-16 and three in UTF-32.
     order = "be" if start[:1] == b"\x00" else "le"
-    return f"utf-32-{order}" if zeros * 3 > 2 * len(start) else f"utf-16-{order}"
+    name = f"utf-32-{order}" if zeros * 3 > 2 * len(start) else f"utf-16-{order}"
+    return name if _is_text(start, name) else None
+
+
+def _is_text(start: bytes, encoding: str) -> bool:
+    """Return whether the first bytes of a file are text in the encoding. Numbers in a binary file have zero bytes, too.
+
+    The last character may be cut. Text without a mark has line breaks and tabs, but no other control characters.
+    """
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return not any(character < " " and character not in "\t\n\r\v\f" for character in text)
 
 
 def check_binary(start: bytes, source: str) -> None:
@@ -104,9 +128,11 @@ def check_binary(start: bytes, source: str) -> None:
     if found is None and start and not start.strip(b"\x00"):
         found = "full of zero bytes"
     if found is not None:
-        raise DataError(
-            f"{source} is {found}, not a text file; unpack or convert it, or give it the right file extension"
-        )
+        raise _no_text(source, found)
+
+
+def _no_text(source: str, found: str) -> DataError:
+    return DataError(f"{source} is {found}, not a text file; unpack or convert it, or give it the right file extension")
 
 
 def invalid_byte(path: Path, encoding: str) -> DataError:
