@@ -22,13 +22,11 @@ class GroupPlan:
         batches: the number of batches.
         groups: the number of groups before any is repeated.
         pair_groups: the number of groups that contain two sentences with the same label.
-        singleton_groups: the number of groups of labels with one sentence each.
     """
 
     batches: int
     groups: int
     pair_groups: int
-    singleton_groups: int
 
 
 def plan_groups(counts: np.ndarray, labels_per_batch: int, k: int) -> GroupPlan:
@@ -44,7 +42,7 @@ def plan_groups(counts: np.ndarray, labels_per_batch: int, k: int) -> GroupPlan:
     # Only sizes that occur, because k may be far larger than any label.
     for size, labels in zip(*np.unique(counts[(counts > 1) & (counts < k)], return_counts=True), strict=True):
         pair_groups += -(-int(labels) // (k // int(size)))
-    singleton_groups = -(-int((counts == 1).sum()) // k)
+    singleton_groups = -(-int((counts == 1).sum()) // k)  # of labels with one sentence each
     groups = pair_groups + singleton_groups
     largest = int(-(-counts.max() // k)) if counts.max() >= k else 1
     batches = max(
@@ -52,7 +50,7 @@ def plan_groups(counts: np.ndarray, labels_per_batch: int, k: int) -> GroupPlan:
         -(-largest // (labels_per_batch - 1)),  # In each batch, one place is left for another label than the largest.
         -(-singleton_groups // (labels_per_batch - 1)),  # In each batch, one place is left for a positive pair.
     )
-    return GroupPlan(batches, groups, pair_groups, singleton_groups)
+    return GroupPlan(batches, groups, pair_groups)
 
 
 def draw_groups(
