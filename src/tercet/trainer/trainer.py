@@ -1,9 +1,7 @@
 """Train an embedding model with a triplet loss on `transformers.Trainer`.
 
 `transformers` provides callbacks, checkpoints, resuming, logging, mixed precision, gradient accumulation, early
-stopping and distributed training. The base classes define what differs, one part of the trainer each: `preparing.py`,
-`sampling.py`, `tokenizing.py`, `dataloading.py`, `collating_ahead.py`, `pushing.py`, `memories.py`, `monitoring.py`,
-`steps.py`, `trained_rows_training.py`, `sharded_training.py`, `evaluating.py` and `checkpointing.py`.
+stopping and distributed training. The base classes, which the docstring of the package lists, define what differs.
 """
 
 import math
