@@ -165,6 +165,20 @@ def test_the_best_classifier_is_named():
         assert accuracy[key] == (predicted == before.label_ids).mean()
 
 
+def test_of_equally_accurate_classifiers_that_with_the_higher_macro_f1_is_the_best():
+    label_ids = np.array([0] * 8 + [1, 1])
+    predicted = {
+        "nearest_neighbours": np.zeros(10, dtype=int),  # accuracy 0.8, no row of the rare label
+        "class_means": np.array([1, 1] + [0] * 6 + [1, 1]),
+        "logistic_regression": np.zeros(10, dtype=int),
+    }
+    found = replace(_of_two_labels(10, 5), label_ids=label_ids, predicted=predicted)
+    gain = training_gain(found, found)
+    assert {scores.accuracy for scores in gain.untouched.classifiers.values()} == {0.8}
+    assert gain.untouched.best == "class_means"
+    assert "80.0% (class means on the untouched encoder)" in gain.sentence
+
+
 def test_a_logistic_regression_that_would_take_minutes_is_sampled_or_left_out(monkeypatch, caplog):
     from tercet.evaluation import classifiers
 

@@ -36,8 +36,8 @@ class EncoderScores:
 
     @property
     def best(self) -> str:
-        """The key of the classifier with the highest accuracy; of equal ones, the first."""
-        return max(self.classifiers, key=lambda key: self.classifiers[key].accuracy)
+        """The key of the classifier with the highest accuracy; of equal ones, that with the highest macro-F1."""
+        return max(self.classifiers, key=lambda key: (self.classifiers[key].accuracy, self.classifiers[key].macro_f1))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "EncoderScores":

@@ -156,3 +156,12 @@ def test_an_epoch_is_described_with_the_numbers_that_it_has():
         f"an epoch has {batches} of 8 sentences, in groups of 4 with the same label. It contains each of the 12 "
         f"sentences{repeated}"
     )
+
+
+@pytest.mark.parametrize(
+    ("counts", "smaller"),
+    [([2] * 8, "8 of 8 labels have fewer and share groups"), ([5, 4, 3], "1 of 3 labels has fewer and shares groups")],
+)
+def test_labels_with_fewer_sentences_than_a_group_are_described(counts, smaller):
+    sampler = GroupByLabelSampler(_labels(counts), 8, 4)
+    assert f"in groups of 4 with the same label ({smaller}). It contains each" in sampler.describe()

@@ -134,10 +134,16 @@ class GroupByLabelSampler(Sampler[int]):
             return f"an epoch is one batch with all {rows:,} sentences"
         return (
             f"an epoch has {counted(self._plan.batches, 'batch', 'batches')} of {self.batch_size} sentences, in groups "
-            f"of {k} with the same label. It contains each of the {rows:,} sentences"
+            f"of {k} with the same label{self._small_labels()}. It contains each of the {rows:,} sentences"
             + (f", and repeats {drawn - rows:,} of them to fill the batches" if drawn > rows else " once")
             + (f"; {self._num_near()} of the labels of a batch are near each other" if self.neighbor_labels else "")
         )
+
+    def _small_labels(self) -> str:
+        """Return the number of labels that cannot fill a group, for `describe`; "" if there is none."""
+        small = int((self.counts < self.samples_per_label).sum())
+        verbs = "has fewer and shares" if small == 1 else "have fewer and share"
+        return f" ({small:,} of {len(self.counts):,} labels {verbs} groups)" if small else ""
 
     def _rows(self, entries: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return the rows of the entries that were drawn.
