@@ -78,6 +78,12 @@ def test_values_of_the_user_are_not_taken_for_arguments():
     )
 
 
+def test_a_value_that_is_the_name_of_an_option_does_not_hide_it():
+    flags = Flags.of(_command)
+    assert flags.name_in("loss must be one of 'x', got loss", ["loss"]) == "--loss must be one of 'x', got loss"
+    assert flags.name_in("loss: 2 files; pass loss", ["loss"]) == "loss: 2 files; pass loss"
+
+
 def test_a_comparison_names_its_own_options():
     flags = Flags.of(compare)
     assert flags.name_in("pass loss='triplet' or max_steps=5") == "pass --grid loss=triplet or --steps 5"

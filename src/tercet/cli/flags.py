@@ -65,7 +65,8 @@ class Flags:
         be a plain English word. It is replaced only with `=`, in backticks, alone after "pass", as in "pass split, one
         of …", and at the start of a message: before "must" or a colon, as in "epochs must be above 0", and in a list
         that ends in "exclude each other".
-        Text in quotation marks, paths and the values that the user has passed are not replaced.
+        Text in quotation marks, paths and the values that the user has passed are not replaced. A value that is also a
+        name, such as the split `train`, is that name at the start before "must".
 
         Args:
             message: the message of an exception.
@@ -77,9 +78,10 @@ class Flags:
         names = sorted({*self.by_argument, *_NEGATED, *negated}, key=len, reverse=True)
         own = sorted({str(v) for v in values if isinstance(v, (str, Path)) and len(str(v)) > 1}, key=len, reverse=True)
         values_of_user = "|".join(map(re.escape, own)) or "(?!)"
+        any_name = "|".join(map(re.escape, names))
         pattern = re.compile(
-            rf"(?<![\w./-])(?P<user>{values_of_user})(?![\w/-]|=(?:{_VALUE}))|(?P<quoted>{_QUOTED})"
-            rf"|(?<![\w'\"/.-])(?P<tick>`?)(?P<name>{'|'.join(map(re.escape, names))})"
+            rf"(?!\A(?:{any_name}) must )(?<![\w./-])(?P<user>{values_of_user})(?![\w/-]|=(?:{_VALUE}))"
+            rf"|(?P<quoted>{_QUOTED})|(?<![\w'\"/.-])(?P<tick>`?)(?P<name>{any_name})"
             rf"(?:=(?P<value>{_VALUE}))?`?(?![\w'\"/=-]|\.\w)"
         )
         return pattern.sub(self._replace, message)
