@@ -16,6 +16,7 @@ from tercet import SentenceTransformer
 from tercet._files import locked
 from tercet.comparison import compare
 from tercet.errors import DataError
+from tercet.inspection import inspect
 from tercet.records import RunRecord
 from tercet.report.facts import run_facts
 from tercet.runs import RunSettings, evaluate, train
@@ -48,6 +49,28 @@ def test_a_model_in_memory_is_trained_in_place_and_evaluated(bert, csv_file, dat
     assert len(run.eval_data) == 8
     assert [part.shape for part in run.embeddings] == [(8, 32), (8, 32)]
     assert evaluate(model, csv_file) == pytest.approx(evaluate(tmp_path / "m", csv_file, device="cpu"), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        (train, {"epochs": 1}, r"train() has no argument 'epochs'; pass settings=RunSettings(epochs=…)"),
+        (train, {"eval_fracton": 0.5}, "train() has no argument 'eval_fracton'; did you mean 'eval_fraction'?"),
+        (train, {"reading": {"limit": 4}}, "train() has no argument 'reading'"),
+        (compare, {"max_steps": 1}, "compare() has no argument 'max_steps'; pass settings=RunSettings(max_steps=…)"),
+        (evaluate, {"limits": 4}, "evaluate() has no argument 'limits'; did you mean 'limit'?"),
+        (
+            inspect,
+            {"text_columns": "sentence"},
+            "inspect() has no argument 'text_columns'; did you mean 'text_column'?",
+        ),
+    ],
+)
+def test_an_argument_that_a_function_has_not_is_refused(function, arguments, message, data, tmp_path):
+    first = [data] if function is inspect else ["no/model", data] if function is evaluate else [data, tmp_path / "m"]
+    with pytest.raises(TypeError) as caught:
+        function(*first, **arguments)
+    assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize("on_disk", [False, True])

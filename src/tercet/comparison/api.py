@@ -18,7 +18,7 @@ from tercet._nested_labels import separator_of
 from tercet.comparison.files import reserves_comparison
 from tercet.comparison.grid import check_is_list, models_in_grid, parse_grid, read_grid, separator_in_grid
 from tercet.comparison.plan import Plan
-from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, FileArguments
+from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, FileArguments, takes_file_arguments
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 
 @reserves_comparison
+@takes_file_arguments
 def compare(
     data: "Source",
     output: str | Path,

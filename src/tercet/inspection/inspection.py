@@ -15,7 +15,7 @@ import torch
 from tercet.data.labels.labelled_sentences import LabelledSentences
 from tercet.data.labels.trainable import check_trainable
 from tercet.data.loading.labelled import load_labelled
-from tercet.data.reading.options import FileArguments, ReadOptions
+from tercet.data.reading.options import FileArguments, ReadOptions, takes_file_arguments
 from tercet.data.reading.sources import name_of
 from tercet.data.sampling.sampler import check_sizes
 from tercet.errors import DataError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
 
+@takes_file_arguments
 def inspect(
     data: "LabelledSentences | Source",
     model: "SentenceTransformer | str | Path | None" = None,

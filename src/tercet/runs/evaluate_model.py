@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 from tercet._events import collect_warnings
 from tercet._files import expand_path
 from tercet._logging import import_transformers
-from tercet.data.reading.options import FileArguments, ReadOptions
+from tercet.data.reading.options import FileArguments, ReadOptions, takes_file_arguments
 from tercet.decisions.limit_values import check_limits
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
 
+@takes_file_arguments
 def evaluate(
     model: "str | Path | SentenceTransformer",
     data: "Source",

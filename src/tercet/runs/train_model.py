@@ -14,7 +14,7 @@ from tercet._events import collect_warnings
 from tercet._files import expand_path
 from tercet._logging import import_transformers
 from tercet._nested_labels import margins_of_levels, num_levels, separator_of
-from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, FileArguments
+from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, FileArguments, takes_file_arguments
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.records import RunRecord
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 
 @reserves_output
+@takes_file_arguments
 def train(
     data: "Source",
     output: str | Path,

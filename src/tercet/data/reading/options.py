@@ -1,12 +1,18 @@
 """The options of reading labelled data."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypedDict
+from difflib import get_close_matches
+from functools import wraps
+from typing import Any, ParamSpec, TypedDict, TypeVar, get_args
 
 from tercet._nested_labels import separator_of
 from tercet._separators import check_separator
 from tercet.errors import DataError, listed, short_repr
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 COMBINED_LABELS = ("keep", "first", "drop")
 SIMILAR_LABELS = ("merge", "keep")
@@ -23,6 +29,38 @@ class FileArguments(TypedDict, total=False):
     limit: int | None
     sample: int | None
     label_file: str | None
+
+
+def takes_file_arguments(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function that has `**reading: Unpack[FileArguments]`. Any other argument is a `TypeError`.
+
+    The message names the argument that was probably meant, or the class of `settings` if that has it.
+    """
+    parameters = inspect.signature(function).parameters
+    known = [name for name, found in parameters.items() if found.kind is not found.VAR_KEYWORD]
+    known += FileArguments.__annotations__
+
+    @wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name in kwargs:
+            if name not in known:
+                hint = _argument_of_settings(name, parameters) or _similar_argument(name, known)
+                raise TypeError(f"{function.__name__}() has no argument {name!r}{hint}")
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def _argument_of_settings(name: str, parameters: Mapping[str, inspect.Parameter]) -> str:
+    """Return how to pass an argument that is a field of the dataclass of `settings`; "" if it is none."""
+    kinds = get_args(parameters["settings"].annotation) if "settings" in parameters else ()
+    found = [kind for kind in kinds if isinstance(kind, type) and name in getattr(kind, "__dataclass_fields__", ())]
+    return f"; pass settings={found[0].__name__}({name}=…)" if found else ""
+
+
+def _similar_argument(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 @dataclass(frozen=True)
