@@ -106,6 +106,8 @@ def test_wrong_use_of_encode_is_one_clear_error(files, csv_file, bert, tmp_path)
     ):
         assert message in run("encode", *arguments, *output, expect=2).stderr
         assert not (tmp_path / "out.npy").exists()
+    same = run("encode", folder / "v.npy", "--head", folder / "head", "--output", folder / "v.npy", expect=2)
+    assert "v.npy is the input data; choose another path" in same.stderr
 
 
 @pytest.mark.slow

@@ -50,6 +50,13 @@ def test_a_time_limit_is_repeated_as_the_steps_that_it_allowed(first):
     assert (settings.time_limit, settings.max_steps) == (None, 123)
 
 
+def test_a_time_limit_that_an_earlier_version_did_not_use_is_not_repeated(first):
+    first.record.settings |= {"time_limit": 600.0, "max_steps": -1, "steps": None, "train": "head"}
+    settings = repeat_arguments(first.record)["settings"]
+    settings.check()
+    assert (settings.time_limit, settings.train) == (None, "head")
+
+
 @pytest.fixture
 def many(tmp_path):
     """A file with twenty sentences of each of four labels, enough for validation rows."""

@@ -30,6 +30,7 @@ from tests.child import ENVIRONMENT
         ({"max_seq_length": 0}, "max_seq_length must be at least 1, got 0"),
         ({"lora": True, "lora_rank": 0}, "lora_rank must be at least 1, got 0"),
         ({"dimension": 8, "train": "encoder"}, "dimension=8 is that of the linear layer, but train='encoder' trains"),
+        ({"time_limit": 60, "train": "head"}, "time_limit=60 limits the steps of the encoder, but train='head' does"),
         ({"lora_rank": 8}, "lora_rank=8 needs lora=True"),
         ({"lora": True, "train": "head"}, "lora=True adapts the encoder, but train='head' does not train it"),
         (

@@ -79,7 +79,9 @@ def encode(
         raise DataError(
             f"--output must end in .npy or .parquet, or be a folder if DATA is one or a pattern, got {str(output)!r}"
         )
-    inputs = {"the input data": data, "the model": model, "the head": head}
+    # Without DATA, the first argument is a file of vectors.
+    inputs = {"the input data": model} if data is None else {"the input data": data, "the model": model}
+    inputs["the head"] = head
     if files is None:
         check_outputs({"--output": output}, inputs, overwrite=overwrite)
     else:

@@ -38,6 +38,11 @@ def check_settings(settings: "RunSettings") -> None:
         check_value(name, value, value is None or 0 < value < math.inf, "above 0")
     if settings.time_limit is not None and settings.max_steps > 0:
         raise DataError("time_limit and max_steps exclude each other; pass one of them")
+    if settings.time_limit is not None and settings.train == "head":
+        raise DataError(
+            f"time_limit={settings.time_limit:g} limits the steps of the encoder, but train='head' does not train it; "
+            "leave out one of them"
+        )
     check_value("neighbor_labels", settings.neighbor_labels, 0 <= settings.neighbor_labels <= 1, "from 0 to 1")
     check_value("dimension", settings.dimension, settings.dimension is None or settings.dimension > 0, "at least 1")
     if settings.dimension is not None and settings.train == "encoder":

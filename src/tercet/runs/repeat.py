@@ -124,6 +124,8 @@ def repeat_arguments(record: str | Path | RunRecord) -> dict[str, Any]:
         settings["epochs"] = None  # Not used. The record has those of the saved state, which may be 0.
     if settings.get("train") == "encoder":
         settings["dimension"] = None  # Earlier versions accepted one, but did not use it.
+    if settings.get("train") == "head":
+        settings["time_limit"] = None  # The same.
     arguments = {name: recorded[name] for name in _ARGUMENTS if recorded.get(name) is not None}
     if recorded.get("device") is not None:
         arguments["device"] = recorded["device"]
