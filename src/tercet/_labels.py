@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tercet._texts import RowNumbers, row_place, text_key
-from tercet.errors import EmbeddingError, TercetError, short_repr
+from tercet.errors import EmbeddingError, TercetError, short_repr, string_hint
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +138,8 @@ def _elements(labels: Any, source: str, error: type[TercetError]) -> list[Any]:
 def _problem(label: Any, first: Any) -> str | None:
     """Return why a label cannot be used beside the label of the first row, or None if it can."""
     if type(label) not in _KINDS:
-        return f"is {short_repr(label, 40)} ({type(label).__name__}); labels must be all integers or all strings"
+        kind = type(label).__name__
+        return f"is {short_repr(label, 40)} ({kind}); labels must be all integers or all strings; {string_hint(label)}"
     if type(label) is not type(first):
         return (
             f"{short_repr(label, 40)} is {_KINDS[type(label)]}, but that of the first row is {_KINDS[type(first)]} "

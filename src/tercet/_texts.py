@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence, Set
 from typing import Any
 
-from tercet.errors import DataError, TercetError, short_repr
+from tercet.errors import DataError, TercetError, short_repr, string_hint
 
 # The number of rows that a message names.
 NUM_SHOWN_ROWS = 5
@@ -71,7 +71,7 @@ def validate_texts(
         if not isinstance(text, str):
             raise error(
                 f"{row_place(source, row, lines)}: the text is {short_repr(text)} ({type(text).__name__}), not a "
-                "string; convert it with str(), or remove the row"
+                f"string; {string_hint(text)}, or remove the row"
             )
         if not allow_empty and (not text or text.isspace()):
             raise error(f"{row_place(source, row, lines)}: the text is empty; remove the row or fill it in")

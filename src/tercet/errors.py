@@ -9,7 +9,7 @@ All are subclasses of `ValueError`, so `except ValueError` catches them. A messa
 what to do. The command line prints it as one line and exits with code 2.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from tercet._display import printable
 
@@ -55,6 +55,13 @@ def short_repr(value: object, limit: int = 200) -> str:
     # A long text is cut first, so that its repr is not built.
     text = repr(value[:limit] if isinstance(value, str) else value)
     return text if len(text) <= limit and not (isinstance(value, str) and len(value) > limit) else f"{text[:limit]}…"
+
+
+def string_hint(value: object, values: str = "it") -> str:
+    """Return how to get a string from a value of another type, for a message that calls the values `values`."""
+    if isinstance(value, Mapping):
+        return f"write one of its fields, {listed(value, 4)}, into a column of its own"
+    return f"convert {values} with str()"
 
 
 def shortened(text: str, limit: int) -> str:

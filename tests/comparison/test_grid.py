@@ -95,6 +95,8 @@ def test_the_default_variant_has_the_settings_that_the_grid_does_not_change():
     [
         (["rate=1"], r"grid: cannot read 'rate=1'; expected for example .*\(keys: model, loss, margin"),
         (["seed=1,2"], "grid: cannot read 'seed=1,2'"),
+        # As they are written in --grid, so that the command line takes none for the option of this name.
+        (["rate=1"], "label-levels, epochs, batch-size, samples-per-label, neighbor-labels, learning-rate, "),
         (["epochs=1,x"], "grid: epochs 'x' is not a finite number"),
         (["epochs=0,1"], "grid: epochs must be above 0, got 0.0"),
         (["learning_rate=1e-4,inf"], "grid: learning_rate 'inf' is not a finite number"),

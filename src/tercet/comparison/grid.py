@@ -149,7 +149,7 @@ def read_grid(grid: Iterable[str]) -> dict[str, list[Any]]:
         if key not in keys or not text:
             raise DataError(
                 f"grid: cannot read {entry!r}; expected for example 'loss=batch-hard' or 'margin=0.1,0.3' (keys: "
-                f"{', '.join(keys)})"
+                f"{', '.join(known.replace('_', '-') for known in keys)})"
             )
         if key in values:
             raise DataError(

@@ -14,6 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from tercet._events import collect_warnings
+from tercet._texts import validate_texts
 from tercet.catalogue import FILE_FORMATS, FileFormatSpec
 from tercet.data.loading.labelled import load_labelled
 from tercet.data.reading.options import ReadOptions
@@ -99,6 +100,17 @@ def test_bad_files_are_refused_with_the_place(name, content, message, tmp_path):
         read_table(_write(tmp_path / name, content))
     assert message in str(caught.value)
     assert str(tmp_path / name) in str(caught.value)
+
+
+def test_a_nested_object_is_refused_with_its_fields(tmp_path):
+    rows = [{"message": {"subject": "hi", "body": f"no {n}"}, "label": {"name": "a"}, "kind": "a"} for n in range(4)]
+    path = _write(tmp_path / "d.jsonl", "\n".join(map(json.dumps, rows)))
+    with pytest.raises(DataError, match=r"or write one of its fields, 'subject', 'body', into a column of its own$"):
+        load_labelled(path, ReadOptions(text_column="message", label_column="kind"))
+    with pytest.raises(DataError, match=r"all strings; write one of its fields, 'name', into a column of its own"):
+        load_labelled(path, ReadOptions(text_column="kind", label_column="label"))
+    with pytest.raises(DataError, match=r"row 1: .* \(dict\), not a string; write one of its fields, 'en', into"):
+        validate_texts(["hello", {"en": "hello"}], "data")
 
 
 def test_no_code_is_suggested_that_reads_a_binary_file_as_text(tmp_path):

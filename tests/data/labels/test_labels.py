@@ -44,7 +44,8 @@ def test_a_missing_label_is_named_by_its_row(missing):
 
 def test_labels_of_other_types_are_refused():
     with pytest.raises(
-        DataError, match=r"row 1: the label is 0.5 \(float\); labels must be all integers or all strings"
+        DataError,
+        match=r"row 1: the label is 0.5 \(float\); labels must be all integers or all strings; convert it with",
     ):
         number_labels(["a", 0.5], "data")
     for mixed in ([1, "a"], ["a", 1], [True, "a"]):

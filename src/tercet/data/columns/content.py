@@ -12,7 +12,7 @@ from tercet._events import WarningKind, emit_warning
 from tercet._texts import row_place
 from tercet.data.tables.cells import is_missing_value
 from tercet.data.tables.table import Table
-from tercet.errors import DataError, listed, short_repr
+from tercet.errors import DataError, listed, short_repr, string_hint
 
 # The number of rows that decide whether another column has words, and the number of such columns that a message names.
 _CHECKED_ROWS = 1000
@@ -44,7 +44,7 @@ def check_texts_in(table: Table, column: str, label_column: str | None = None, *
         raise DataError(
             f"{row_place(table.source, row, table.places)}: the text is {short_repr(value)} ({type(value).__name__}), "
             f"not a string, and no value of the column {short_repr(column)} is one; "
-            f"{_columns_with_words(table, column, label_column)}{remedy}, or convert the values with str()"
+            f"{_columns_with_words(table, column, label_column)}{remedy}, or {string_hint(value, 'the values')}"
         )
     if all(_is_number(value) for value in values if _is_present(value)):
         emit_warning(
