@@ -22,8 +22,10 @@ from tercet.encoder.threads import no_gradients
 # The lengths cover three cases: no words, short sentences that share a row of attention, and a sentence that does not
 # share a row.
 PROBE_SENTENCES = [" ".join(["a quick test of one sentence"] * times) for times in (0, 1, 2, 4, 30)]
-# Maximum difference between packed and padded hidden states, relative to the largest absolute value. Rounding causes a
-# smaller difference; attention to wrong tokens causes a larger one.
+# Maximum norm of the difference between the packed and the padded hidden states of a sentence, relative to the norm of
+# the padded ones. Rounding causes a smaller difference; attention to wrong tokens causes a larger one. A single token
+# must not decide: in bfloat16, one of the 182 tokens of the longest probe differs by 0.6 in all-mpnet-base-v2, with
+# padding too.
 _TOLERANCE = {torch.float16: 0.03, torch.bfloat16: 0.1}
 _FLOAT32_TOLERANCE = 2e-3
 
@@ -33,7 +35,8 @@ def find_packing_problem(
 ) -> str | None:
     """Run a model on a packed row and with padding, and return the problem of the packed row, or None.
 
-    The check uses the current dtype of the model and the current autocast mode.
+    The check uses the current dtype of the model and the current autocast mode. With autocast it runs without it first,
+    because rounding hides small mistakes.
 
     Args:
         auto_model: the encoder. It is in evaluation mode while the check runs.
@@ -47,6 +50,11 @@ def find_packing_problem(
         torch.OutOfMemoryError: the device is out of memory. This is not a problem of the model.
     """
     input_ids, packing = features["input_ids"], features["packing"]
+    if autocast_dtype(input_ids.device) is not None:
+        with torch.autocast(input_ids.device.type, enabled=False):
+            problem = find_packing_problem(auto_model, features, run_padded)
+        if problem is not None:
+            return problem
     attention_before = auto_model.config._attn_implementation
     with no_gradients(auto_model):
         padded = run_padded(input_ids, packing).cpu().double()
@@ -59,10 +67,12 @@ def find_packing_problem(
                 auto_model.set_attn_implementation(attention_before)
             return f"fails on packed batches ({shorten(f'{type(error).__name__}: {error}', 300, placeholder=' …')})"
     dtype = autocast_dtype(input_ids.device) or packed.dtype
-    difference = float((packed.cpu() - padded).abs().max() / padded.abs().max())
+    lengths = packing.lengths.tolist()
+    of_sentences = zip(packed.cpu().double().split(lengths), padded.split(lengths), strict=True)
+    difference = max(float((found - given).norm() / given.norm()) for found, given in of_sentences if len(given))
     if difference <= _TOLERANCE.get(dtype, _FLOAT32_TOLERANCE):
         return None
     return (
         "returns different hidden states for packed and for padded batches "
-        f"(the largest difference is {difference:.0e} of the largest value)"
+        f"(the largest difference of a sentence is {difference:.0e} of its norm)"
     )
