@@ -23,6 +23,7 @@ from tercet.data.loading.vectors import vector_keys
 from tercet.data.splits.folds import deal_folds
 from tercet.errors import DataError, EmbeddingError
 from tercet.evaluation.balanced_sample import first_rows_of_each_label, rows_per_label
+from tercet.evaluation.classifiers import logistic_regression, rows_to_fit
 from tercet.heads.decision import HeadScore, ScoredRows, decide
 from tercet.heads.labels import NestedLabels, RowLabels
 from tercet.heads.linear import LinearHead
@@ -77,7 +78,7 @@ def choose_head(
     seed: int = 0,
     candidates: Sequence[HeadSettings] = CANDIDATES,
     allow_none: bool = True,
-    min_accuracy_gain: float | None = None,
+    beat_regression: bool = False,
     label_levels: str | None = None,
     jaccard_weights: bool = False,
 ) -> HeadChoice:
@@ -97,8 +98,9 @@ def choose_head(
         seed: the seed of the folds and of the training.
         candidates: the settings to choose from. Their seed is replaced by `seed`.
         allow_none: whether to return no head if none of the candidates is better.
-        min_accuracy_gain: return no head, if `allow_none`, unless it raises the accuracy by at least this fraction. For
-            a head before the training of an encoder on few rows of each label: MAP@R alone then says too little.
+        beat_regression: return no head, if `allow_none`, whose accuracy is below that of a logistic regression on the
+            embeddings without a head. For a head before the training of an encoder on few rows of each label: such a
+            head has learned the rows rather than the labels, and leaves little for the encoder to learn.
         label_levels: the separator of the levels of nested labels, see `train_head`.
         jaccard_weights: whether all candidates have `jaccard_weights`, see `HeadSettings`.
 
@@ -129,16 +131,9 @@ def choose_head(
     if len(keys) != len(x):
         raise EmbeddingError(f"got {len(x)} embeddings and {len(keys)} keys; pass one key per embedding")
     start = initial_weight(x, out_dim)
-    scores, scored = _cross_validate(x, rows, keys, out_dim, seed, candidates)
+    scores, scored = _cross_validate(x, rows, keys, out_dim, seed, candidates, with_regression=beat_regression)
     metric = "MAP@R, the mean over the levels," if isinstance(rows, NestedLabels) else "MAP@R"
-    settings, reason = decide(
-        scores,
-        candidates,
-        metric,
-        scored=scored,
-        allow_none=allow_none,
-        min_accuracy_gain=min_accuracy_gain,
-    )
+    settings, reason = decide(scores, candidates, metric, scored=scored, allow_none=allow_none)
     head = None if out_dim == x.shape[1] else LinearHead(start)
     if settings is not None:
         head = fit_head(x, rows, start, settings)
@@ -146,7 +141,14 @@ def choose_head(
 
 
 def _cross_validate(
-    x: Tensor, labels: RowLabels, keys: Sequence[str], out_dim: int, seed: int, candidates: list[HeadSettings]
+    x: Tensor,
+    labels: RowLabels,
+    keys: Sequence[str],
+    out_dim: int,
+    seed: int,
+    candidates: list[HeadSettings],
+    *,
+    with_regression: bool,
 ) -> tuple[list[HeadScore], ScoredRows | None]:
     """Return the scores of no head and of each candidate, and the scored rows; none if no fold can be scored."""
     if len(labels) < _MIN_ROWS:
@@ -156,6 +158,7 @@ def _cross_validate(
     fold_of_row = deal_folds([keys[row] for row in rows], strata[rows], _FOLDS, seed)
     found: list[Tensor] = []
     scored: list[np.ndarray] = []
+    by_regression: list[np.ndarray | None] = []
     for fold in range(_FOLDS):
         inside, outside = rows[fold_of_row == fold], rows[fold_of_row != fold]
         reference = labels.take(outside)
@@ -165,6 +168,7 @@ def _cross_validate(
             queries = inside[positives > 0]
             found.append(_score_fold(x, labels, outside, queries, out_dim, candidates))
             scored.append(strata[queries])
+            by_regression.append(_found_by_regression(x, strata, outside, queries) if with_regression else None)
         if sum(map(len, scored)) >= _MIN_SCORED_ROWS:
             break
     if not found:
@@ -188,7 +192,28 @@ def _cross_validate(
         for number, settings in enumerate([None, *candidates])
     ]
     given = torch.cat(correct).numpy() if correct else np.empty((0, len(score[0])))
-    return scores, ScoredRows(label_ids=np.concatenate(scored), correct=given)
+    known = [part for part in by_regression if part is not None]
+    regression = float(np.concatenate(known).mean()) if len(known) == len(scored) else None
+    return scores, ScoredRows(label_ids=np.concatenate(scored), correct=given, regression_accuracy=regression)
+
+
+def _found_by_regression(
+    x: Tensor, label_ids: np.ndarray, outside: np.ndarray, queries: np.ndarray
+) -> np.ndarray | None:
+    """Return whether a regression on the rows outside a fold finds the label of each query; None with too many labels.
+
+    Args:
+        x: `(n, dim)`, the embeddings.
+        label_ids: their label ids `(n,)`.
+        outside: the rows outside the fold.
+        queries: the rows of the fold `(q,)`.
+    """
+    ids = torch.from_numpy(label_ids[outside])
+    fitted = rows_to_fit(ids, x.shape[1])
+    if fitted is None:
+        return None
+    found = logistic_regression(x[outside][fitted], ids[fitted].to(x.device), x[queries])
+    return found.cpu().numpy() == label_ids[queries]
 
 
 def _score_fold(

@@ -43,10 +43,13 @@ class ScoredRows:
         label_ids: the label id of each row `(n,)`.
         correct: 1 or 0 for whether each of c classifiers gives each row its label `(c, n)`: two after each head and two
             without one. Empty, `(0, n)`, if rows have several labels.
+        regression_accuracy: the accuracy of a logistic regression on the embeddings without a head; None if it was not
+            asked for, or cannot be fitted.
     """
 
     label_ids: np.ndarray
     correct: np.ndarray
+    regression_accuracy: float | None = None
 
 
 def decide(
@@ -56,7 +59,6 @@ def decide(
     *,
     scored: ScoredRows | None,
     allow_none: bool,
-    min_accuracy_gain: float | None = None,
 ) -> tuple[HeadSettings | None, str]:
     """Return the settings of the winner, None for no head, and the reason.
 
@@ -65,8 +67,8 @@ def decide(
         candidates: the settings of the heads.
         metric: the name of `map_at_r` in the reason.
         scored: the scored rows; None without scores.
-        allow_none: whether no head may win.
-        min_accuracy_gain: the least gain in accuracy of a head, if no head may win; None for none.
+        allow_none: whether no head may win. If `scored` has the accuracy of a regression, no head wins against one with
+            a lower accuracy.
     """
     if scored is None:
         why = "because it cannot be measured whether one helps: the rows are too few, or do not form triplets in folds"
@@ -96,11 +98,11 @@ def decide(
             f"no head, because the labels are at chance (always giving the most frequent label is right for "
             f"{100 * frequent:.1f} %), and MAP@R rises for such labels, too; with the best one ({head}), {measured}"
         )
-    gain = None if best.accuracy is None or none.accuracy is None else best.accuracy - none.accuracy
-    if allow_none and min_accuracy_gain is not None and gain is not None and gain < min_accuracy_gain:
+    regression = scored.regression_accuracy
+    if allow_none and regression is not None and best.accuracy is not None and best.accuracy < regression:
         return None, (
-            f"no head, because the best one ({head}) raises the accuracy by less than {100 * min_accuracy_gain:g} "
-            f"points, the gain that is asked for: {measured}"
+            f"no head, because the best one ({head}) finds fewer labels than a logistic regression without a head "
+            f"({100 * regression:.1f} %): {measured}"
         )
     worse = "; without a head, it would be better" if best.score < none.score - noise else ""
     return best.settings, f"a head with {head}: {measured}{worse}"
