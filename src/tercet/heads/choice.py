@@ -212,8 +212,9 @@ def _found_by_regression(
     fitted = rows_to_fit(ids, x.shape[1])
     if fitted is None:
         return None
-    found = logistic_regression(x[outside][fitted], ids[fitted].to(x.device), x[queries])
-    return found.cpu().numpy() == label_ids[queries]
+    predicted = logistic_regression(x[outside][fitted], ids[fitted].to(x.device), x[queries])
+    found: np.ndarray = predicted.cpu().numpy() == label_ids[queries]
+    return found
 
 
 def _score_fold(
