@@ -41,6 +41,8 @@ def check_texts_in(table: Table, column: str, label_column: str | None = None, *
         return
     row, value = first
     if not any(isinstance(value, str) for value in values):
+        # NaN in a column of numbers is no string either, so its row may be the first one.
+        row, value = next((row, value) for row, value in enumerate(values) if value is not None)
         raise DataError(
             f"{row_place(table.source, row, table.places)}: the text is {short_repr(value)} ({type(value).__name__}), "
             f"not a string, and no value of the column {short_repr(column)} is one; "
