@@ -149,6 +149,20 @@ def test_a_usual_name_without_a_known_label_is_no_label_column(model, new, tmp_p
     assert "predicted_label" in run("classify", model, data).stdout
 
 
+def test_rows_that_the_classifier_was_fitted_to_are_counted_with_a_warning(model, new, tmp_path):
+    known, labels = _sentences(60, seed=0)
+    texts, given = [*new[0], *known[:3]], [*new[1], *labels[:2], ""]
+    data, out = _write(tmp_path / "d.csv", {"text": texts, "label": given}), tmp_path / "out.csv"
+    copies = sum(text in known for text, label in zip(texts, given, strict=True) if label)
+    assert copies >= 2
+    done = run("classify", model, data, "--output", out, "--json")
+    assert json.loads(done.stdout)["rows_with_training_sentence"] == copies
+    assert f"{copies} rows with a label are training sentences of the classifier, so precision and" in done.stderr
+    assert list(_rows(out.read_text())[0]) == ["text", "label", "predicted_label", "confidence", "novelty"]
+    unlabelled = _write(tmp_path / "u.csv", {"text": known[:3]})
+    assert "training sentences" not in run("classify", model, unlabelled, "--output", tmp_path / "u2.csv").stderr
+
+
 def test_a_usual_name_is_compared_if_any_file_of_a_folder_has_a_known_label(model, new, tmp_path):
     texts, labels = new
     data = tmp_path / "in"

@@ -194,6 +194,7 @@ def classify(
     summary.warn_of_unfamiliar()
     summary.warn_of_other_forms()
     print_compared_column(rows.label_column if files is None else options.label_name, label_column, summary)
+    summary.warn_of_copies()
     if as_json:
         print_result(json.dumps({**summary.to_dict(), "promise": promise}, indent=2))
     else:

@@ -46,6 +46,7 @@ class AnswerWriter:
     def write(self, rows: StandardInput | TableInput, file: BinaryOutput, *, quiet: bool) -> None:
         """Write all rows of an input, or those until the reader of standard output ends."""
         from tercet.decisions.answering import decide_without_warnings
+        from tercet.decisions.results import copies_of_training
 
         top, explain = self.top, self.explain
         label_name = check_names(rows.names, rows.label_column, rows.source, top, explain=explain)
@@ -53,13 +54,14 @@ class AnswerWriter:
         num_rows = 0
         integers = integers_of(self.classifier.classes_.tolist())
         for part in _with_progress(rows, self.classifier.label_levels, quiet=quiet):
+            compared = part.labels is not None
             decisions = decide_without_warnings(
-                self.classifier, part.texts, **self.limits, top=max(top, 1), explain=explain
+                self.classifier, part.texts, **self.limits, top=max(top, 1), explain=explain or compared
             )
             written = integers if part.has_integer_labels else None
             added = added_columns(decisions, label_name, top=top, explain=explain, written=written)
             writer.write({**part.columns, **added})
-            self.summary.add(decisions, part.labels)
+            self.summary.add(decisions, part.labels, copies_of_training(decisions).tolist() if compared else ())
             num_rows += len(part.texts)
             if isinstance(file, DataOutput) and file.is_closed:
                 return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tercet._nested_labels import describe_levels_left_out, is_below, normalize_label
 from tercet.cli.known_labels import KnownLabels
-from tercet.errors import counted, listed, short_repr
+from tercet.errors import counted, is_or_are, listed, short_repr
 
 if TYPE_CHECKING:
     from tercet.decisions import Decisions
@@ -45,6 +45,7 @@ class Summary:
         coarser: the rows with a given label that is a parent of labels of the classifier. Accuracy and precision leave
             them out.
         coarser_right: of `coarser`, those whose likeliest label is below the given one.
+        copies: the rows with a given label whose sentence the classifier was fitted to.
         separator: the separator of the levels of nested labels; None for labels without levels.
         parents: the answered rows whose answer is a parent of the likeliest label, by the number of levels that it
             leaves out.
@@ -66,6 +67,7 @@ class Summary:
     other_form: int = 0
     coarser: int = 0
     coarser_right: int = 0
+    copies: int = 0
     separator: str | None = None
     parents: Counter[int] = field(default_factory=Counter)
     _novelty: list[float] = field(default_factory=list)
@@ -73,12 +75,13 @@ class Summary:
     _other_forms: dict[str, None] = field(default_factory=dict)
     _has_warned: bool = False
 
-    def add(self, decisions: "Decisions", labels: Sequence[Any] | None) -> None:
+    def add(self, decisions: "Decisions", labels: Sequence[Any] | None, copies: Sequence[bool] = ()) -> None:
         """Count rows.
 
         Args:
             decisions: the answers.
             labels: the given label of each row, None for a missing one; None if there are none.
+            copies: whether each row is a training sentence, if there are labels.
         """
         accepted = decisions.accepted.tolist()
         self.rows += len(accepted)
@@ -91,6 +94,7 @@ class Summary:
         if decisions.levels_left_out is not None:
             is_parent = (decisions.levels_left_out > 0).tolist()
             self.parents.update(step for step in decisions.levels_left_out.tolist() if step)
+        self.copies += sum(copy and label is not None for copy, label in zip(copies, labels or (), strict=False))
         for row, label in enumerate(labels or ()):
             if label is not None:
                 answer = str(decisions.labels[row]) if accepted[row] else None
@@ -136,7 +140,7 @@ class Summary:
         if self.labelled or self.coarser or self.other_form or not self.unknown:
             return None
         self.unknown = self.unknown_answered = self.unknown_with_parent = 0
-        self.answered_labelled = self.right_answers = 0
+        self.answered_labelled = self.right_answers = self.copies = 0
         return next(iter(self._unknown_names))
 
     @cached_property
@@ -151,6 +155,15 @@ class Summary:
                 f"{counted(self.other_form, 'row')} {have} a label that is written in another way than in the "
                 f"classifier, such as {', '.join(self._other_forms)}; precision and accuracy leave them out: correct "
                 "the labels"
+            )
+
+    def warn_of_copies(self) -> None:
+        """Warn if the answers are compared for sentences that the classifier was fitted to."""
+        if self.copies:
+            logger.warning(
+                f"{counted(self.copies, 'row')} with a label {is_or_are(self.copies)} training sentences of the "
+                "classifier, so precision and accuracy are too high; pass sentences that it was not fitted to, or use "
+                "tercet evaluate, which leaves them out"
             )
 
     def warn_of_unfamiliar(self) -> None:
@@ -179,6 +192,7 @@ class Summary:
             "labelled_rows": self.labelled,
             "accuracy": _fraction(self.right, self.labelled),
             "precision": _fraction(self.right_answers, self.answered_labelled),
+            "rows_with_training_sentence": self.copies,
             "rows_with_unknown_label": self.unknown,
             "rows_with_label_in_another_form": self.other_form,
             **(

@@ -13,7 +13,7 @@ from tercet.decisions.answering import decide_without_warnings
 from tercet.decisions.back_off import right_at_level, steps_up
 from tercet.decisions.judged_decisions import ChosenLimits, JudgedDecisions
 from tercet.decisions.rejection import limits_for, reasons_against
-from tercet.decisions.results import Decisions
+from tercet.decisions.results import Decisions, copies_of_training
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 DEFAULT_MIN_PRECISION = 0.95
 # Answers that are more often wrong than right are of no use, so no lower precision takes the place of the default.
 _MIN_PRECISION = 0.5
-# From this cosine similarity on, a sentence is taken for a copy of a training sentence.
-_COPY_SIMILARITY = 1 - 1e-5
 
 
 class NoNewSentencesError(DataError):
@@ -104,10 +102,9 @@ def judge(
         asked = {**limit, "max_novelty": promise.max_novelty}
     given = sentences if embedded is None else embedded
     found = decide_without_warnings(classifier, given, **asked, explain=True)
-    assert found.neighbour_similarities is not None
     kept = np.arange(len(sentences))
     if leave_out_copies:
-        kept = np.flatnonzero(~(found.neighbour_similarities[:, 0] >= _COPY_SIMILARITY))
+        kept = np.flatnonzero(~copies_of_training(found))
     if not len(kept):
         raise NoNewSentencesError(
             f"all {len(sentences):,} sentences of {source} are training sentences of the classifier, so they cannot "

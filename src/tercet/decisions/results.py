@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 BETWEEN_LABELS, UNLIKE_ANYTHING = "between labels", "unlike anything seen"
+# From this cosine similarity on, a sentence is taken for a copy of a training sentence.
+_COPY_SIMILARITY = 1 - 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +105,13 @@ class Decisions:
             {name: _plain(value) for name, value in zip(known, neighbour, strict=True)}
             for neighbour in zip(*known.values(), strict=True)
         ]
+
+
+def copies_of_training(decisions: Decisions) -> np.ndarray:
+    """Return whether each sentence has the embedding of a training sentence, bool `(n,)`. They need the evidence."""
+    assert decisions.neighbour_similarities is not None
+    found: np.ndarray = decisions.neighbour_similarities[:, 0] >= _COPY_SIMILARITY
+    return found
 
 
 def _plain(value: Any) -> Any:
