@@ -44,6 +44,11 @@ def test_a_csv_file_keeps_a_column_without_a_name_that_no_reader_uses(tmp_path):
     table = read_table(path)
     assert list(table.columns) == ["text"]
     assert table.complete_columns() == {"": ["0", "1"], "text": ["a", "b"]}
+    path.write_text(",text,,\n0,a,,\n1,b,,\n")  # the same, saved by Excel
+    assert read_table(path).complete_columns() == {"": ["0", "1"], "text": ["a", "b"]}
+    path.write_text(",text,,\n0,a,,x\n")
+    with pytest.raises(DataError, match="line 1: several columns have values but no name; name them, or remove them"):
+        read_table(path).complete_columns()
     path.write_text("text,id,id\na,1,2\n")
     with pytest.raises(DataError, match="several columns have the same name: 'id'; rename them"):
         read_table(path).complete_columns()

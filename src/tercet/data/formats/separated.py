@@ -149,11 +149,12 @@ def named_columns(path: Path, names: Sequence[str], columns: Sequence[Sequence[A
     def read_all() -> dict[str, Any]:
         kept: dict[str, Any] = {}
         for name, values in zip(names, columns, strict=True):
+            # Excel and Kaggle write columns without a name and without a value.
+            if not name.strip() and not any(values):
+                continue
             if name in kept:
                 raise repeated_column(f"{path}, line 1", name)
-            # Excel and Kaggle write columns without a name and without a value.
-            if name.strip() or any(values):
-                kept[name] = values
+            kept[name] = values
         return kept
 
     named = [name for name in position if name.strip()]

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 def repeated_column(place: object, name: str) -> DataError:
     """Return the error for a name that several columns have. `place` is the file or data set, and the line if any."""
+    if not name.strip():
+        return DataError(f"{place}: several columns have values but no name; name them, or remove them")
     return DataError(f"{place}: several columns have the same name: {short_repr(name)}; rename them")
 
 
