@@ -80,8 +80,8 @@ def encode(
             f"--output must end in .npy or .parquet, or be a folder if DATA is one or a pattern, got {str(output)!r}"
         )
     # Without DATA, the first argument is a file of vectors.
-    inputs = {"the input data": model} if data is None else {"the input data": data, "the model": model}
-    inputs["the head"] = head
+    read_first = {"the input data": model} if data is None else {"the input data": data, "the model": model}
+    inputs = {**read_first, "the head": head}
     if files is None:
         check_outputs({"--output": output}, inputs, overwrite=overwrite)
     else:
