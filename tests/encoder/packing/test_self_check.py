@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tercet._events import WarningKind, collect_warnings
+from tercet.encoder.packing import self_check
 from tercet.encoder.packing.attention import PackedLayout
 from tercet.encoder.packing.packing import Packing
 from tests.encoder.tiny import run_packed, run_padded, runs_packed, tiny, token_ids
@@ -98,3 +99,17 @@ def test_a_single_token_that_bfloat16_rounds_differently_is_no_mistake(dtype, to
 
     transformer._run_padded = one_differs
     assert runs_packed(transformer) == passes
+
+
+@pytest.mark.parametrize("token", [0, -1])
+def test_hidden_states_that_are_nan_in_one_sentence_alone_are_a_mistake(token, bert, monkeypatch):
+    transformer = tiny("bert", bert, dtype=torch.float32)
+    run = self_check.run_packed
+
+    def one_is_nan(*arguments):
+        hidden = run(*arguments).clone()
+        hidden[token] = torch.nan
+        return hidden
+
+    monkeypatch.setattr(self_check, "run_packed", one_is_nan)
+    assert not runs_packed(transformer)

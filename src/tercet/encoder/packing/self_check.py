@@ -69,7 +69,9 @@ def find_packing_problem(
     dtype = autocast_dtype(input_ids.device) or packed.dtype
     lengths = packing.lengths.tolist()
     of_sentences = zip(packed.cpu().double().split(lengths), padded.split(lengths), strict=True)
-    difference = max(float((found - given).norm() / given.norm()) for found, given in of_sentences if len(given))
+    # The maximum of a tensor is NaN if one value is NaN. That of Python is not.
+    differences = [(found - given).norm() / given.norm() for found, given in of_sentences if len(given)]
+    difference = float(torch.stack(differences).max())
     if difference <= _TOLERANCE.get(dtype, _FLOAT32_TOLERANCE):
         return None
     return (
