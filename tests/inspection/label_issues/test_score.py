@@ -1,5 +1,7 @@
 """Log-odds of labels: planted wrong labels are found, by other folds alone, in any order of the rows."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -111,6 +113,24 @@ def test_a_rank_is_among_the_evidence_of_the_fold_for_the_label():
     x, label_ids, folds = _blobs(labels=3)
     found = compute_log_odds(x, label_ids, folds)
     assert 0.2 < found.given_rank.mean() < 0.5  # 1/3, if all sentences of the label rank first.
+
+
+def test_without_a_fit_the_evidence_of_one_block_is_in_memory_at_a_time(monkeypatch):
+    """With more rows and labels than a fit takes, the evidence of a complete fold would fill the memory."""
+    evidence_of, blocks, alive = score._evidence, [], []
+
+    def counted(*arguments):
+        alive.append(sum(block() is not None for block in blocks))
+        evidence = evidence_of(*arguments)
+        blocks.append(weakref.ref(evidence))
+        return evidence
+
+    monkeypatch.setattr(score, "_evidence", counted)
+    monkeypatch.setattr(score, "BLOCK_VALUES", 4)  # one row
+    monkeypatch.setattr(score, "MAX_FIT_VALUES", 0)
+    assert compute_log_odds(*_blobs()).given_rank is None
+    assert len(alive) == 120
+    assert max(alive) == 1
 
 
 def test_a_label_in_one_fold_only_cannot_be_checked():

@@ -158,7 +158,8 @@ def compute_log_odds(
                 given_evidence = evidence.gather(1, given).squeeze(1)
                 best, suggested[block] = evidence.scatter(1, given, -torch.inf).max(1)
                 log_odds[block] = best - given_evidence
-                of_fold.append(evidence)
+                if fitted:  # Without a limit of rows × labels, the evidence of a fold may not fit into memory.
+                    of_fold.append(evidence)
             if given_rank is not None:
                 given_rank[rows] = _given_ranks(torch.cat(of_fold), label_ids[rows])
     return LabelLogOdds(
