@@ -122,6 +122,9 @@ def test_a_better_ranking_is_worth_it_to_search_if_the_accuracy_stays():
     gain = training_gain(_by_hand(correct, 0.6), _by_hand(np.arange(300) < 290, 0.4))
     assert gain.outcome == "worth it"
     assert gain.sentence.endswith("To search, training made it worse: MAP@R fell from 0.600 to 0.400.")
+    gain = training_gain(_by_hand(correct, 0.6), _by_hand(correct, 0.4))
+    assert gain.outcome == "no difference"
+    assert gain.sentence.endswith("To search, training made it worse: MAP@R fell from 0.600 to 0.400.")
     correct = np.arange(20_000) < 16_000
     gain = training_gain(_by_hand(correct, 0.4), _by_hand(correct, 0.4003))
     assert gain.sentence.endswith("To search, training was worth it: MAP@R rose from 0.4000 to 0.4003.")
@@ -139,11 +142,16 @@ def test_the_sentence_says_that_fewer_queries_find_their_label():
     assert gain.recall_at_10.high < 0
     gain = training_gain(before, replace(after, average_precision=before.average_precision))
     assert gain.sentence.endswith(f" To search, training made it worse: {lost}")
+    gain = training_gain(before, replace(after, average_precision=np.full(300, 0.3)))
+    assert gain.sentence.endswith(f" To search, training made it worse: MAP@R fell from 0.400 to 0.300, and {lost}")
     # With a higher accuracy, the sentence says so as well.
     gain = training_gain(_by_hand(np.arange(300) < 150, 0.4), after)
     assert gain.outcome == "worth it"
     assert gain.sentence.endswith(f"but {lost}")
     assert "recall@10" not in training_gain(after, after).sentence
+    gain = training_gain(replace(before, average_precision=np.full(300, 0.8)), _by_hand(np.arange(300) < 150, 0.4))
+    assert gain.outcome == "worse"
+    assert "To search" not in gain.sentence
 
 
 def test_a_label_in_the_first_ten_is_found():

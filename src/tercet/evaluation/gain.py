@@ -203,7 +203,7 @@ def _sentence(gain: TrainingGain) -> str:
 
 
 def _other_metrics(gain: TrainingGain) -> str:
-    """Return sentences about macro-F1 and MAP@R, each if it changed beyond noise in another way than the accuracy."""
+    """Return sentences about macro-F1, MAP@R and recall@10, if they changed beyond noise and not as the accuracy."""
     return _rare_labels(gain) + _search(gain)
 
 
@@ -223,17 +223,19 @@ def _search(gain: TrainingGain) -> str:
     rose, fell = gain.map_at_r.low > 0, gain.map_at_r.high < 0
     before, after = gain.untouched.map_at_r, gain.trained.map_at_r
     map_at_r = f"MAP@R {'rose' if rose else 'fell'} {_from_to(before, after)}"
-    if gain.recall_at_10 is not None and gain.recall_at_10.high < 0 and not fell and gain.outcome != "worse":
+    if gain.outcome == "worse":
+        return f" To search, training was worth it: {map_at_r}." if rose else ""
+    if gain.recall_at_10 is not None and gain.recall_at_10.high < 0:
         before, after = gain.untouched.recall_at_10 or 0.0, gain.trained.recall_at_10 or 0.0
+        verdict = "it depends" if rose else "training made it worse"
+        first = f"{map_at_r}, but " if rose else f"{map_at_r}, and " if fell else ""
         return (
-            f" To search, {f'it depends: {map_at_r}, but' if rose else 'training made it worse:'} recall@10 fell "
-            f"{_from_to(before, after)}, so more queries find no sentence of their label among the 10 nearest."
+            f" To search, {verdict}: {first}recall@10 fell {_from_to(before, after)}, so more queries find no sentence "
+            "of their label among the 10 nearest."
         )
-    if rose and gain.outcome != "worth it":
-        return f" To search, training was worth it: {map_at_r}."
-    if fell and gain.outcome == "worth it":
+    if fell:
         return f" To search, training made it worse: {map_at_r}."
-    return ""
+    return f" To search, training was worth it: {map_at_r}." if rose and gain.outcome != "worth it" else ""
 
 
 def _from_to(before: float, after: float) -> str:
