@@ -138,6 +138,7 @@ def test_what_a_head_needs_with_few_rows_is_logged(bert, sentences, labels, tmp_
         ({"time_limit": 60}, False),
         ({"train": "both"}, False),
         ({"train": "head"}, False),
+        ({"multi_label": ";"}, False),  # A head has no accuracy.
     ],
 )
 def test_with_few_rows_a_head_before_the_whole_training_must_beat_a_regression(changes, must, sentences, labels):

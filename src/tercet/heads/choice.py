@@ -100,7 +100,8 @@ def choose_head(
         allow_none: whether to return no head if none of the candidates is better.
         beat_regression: return no head, if `allow_none`, whose accuracy is below that of a logistic regression on the
             embeddings without a head. For a head before the training of an encoder on few rows of each label: such a
-            head has learned the rows rather than the labels, and leaves little for the encoder to learn.
+            head has learned the rows rather than the labels, and leaves little for the encoder to learn. Several labels
+            of a row have no accuracy, so it has no effect on them.
         label_levels: the separator of the levels of nested labels, see `train_head`.
         jaccard_weights: whether all candidates have `jaccard_weights`, see `HeadSettings`.
 

@@ -46,6 +46,7 @@ class Stages:
         beat_regression: whether a head must be at least as accurate as a logistic regression on the untouched encoder.
             With few rows of each label, a head may fit the training rows: MAP@R of the frozen embeddings rises in
             cross-validation, but the trained encoder ends worse than without it, see docs/concepts/measured-quality.md.
+            False if rows have several labels, because then a head has no accuracy.
         validation: the numbers of the training rows that choose the best state, ascending; the encoder is not trained
             on them. Empty without a choice.
     """
@@ -89,7 +90,7 @@ def plan_stages(settings: RunSettings, train_data: Dataset) -> Stages:
         encoder=settings.train != "head",
         chooses=is_auto,
         few_rows=few_rows,
-        beat_regression=is_auto and few_rows and all_epochs,
+        beat_regression=is_auto and few_rows and all_epochs and settings.multi_label is None,
         validation=_validation_rows(train_data, settings) if is_auto and not few_rows else np.empty(0, np.int64),
     )
 
