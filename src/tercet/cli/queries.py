@@ -55,7 +55,7 @@ def _read_file(file: str) -> list[str]:
         raise DataError(
             f"{file}: which column has the queries? It has {listed(table.columns)}; give one the name 'text'"
         ) from None
-    return texts_of_rows(table, column)[1]
+    return texts_of_rows(table, column, remedy_for_column="give that of the queries the name 'text'")[1]
 
 
 def _has_header(file: str) -> bool | None:

@@ -88,3 +88,13 @@ def test_commands_that_read_texts_warn(bert, tmp_path):
         stderr = run(*words, "--text-column", "id").stderr
         assert stderr.count(expected) == 1, words
         assert "if this is the wrong column, pass another --text-column" in stderr
+
+
+def test_another_text_column_is_not_advised_for_queries_or_a_file_with_one_column(bert, tmp_path):
+    data, queries = tmp_path / "d.txt", tmp_path / "q.csv"
+    data.write_text("404\n405\n")
+    queries.write_text("query,topic\n404,an error\n405,another error\n")
+    stderr = run("search", bert, data, "--queries", queries).stderr
+    assert f"{data}: every text in the column 'text' is a number, such as '404'; if these are not the texts" in stderr
+    assert "with words: 'topic'; if this is the wrong column, give that of the queries the name 'text'" in stderr
+    assert "--text-column" not in stderr

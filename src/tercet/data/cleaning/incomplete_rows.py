@@ -14,7 +14,7 @@ import numpy as np
 
 from tercet._texts import check_texts, row_places, text_key
 from tercet.data.cleaning.messages import REMEDY, warn_of_change
-from tercet.data.columns.content import check_texts_in
+from tercet.data.columns.content import PASS_ANOTHER, check_texts_in
 from tercet.data.tables.cells import is_missing_value, values_and_gaps
 from tercet.data.tables.column_values import take_rows
 from tercet.data.tables.table import Table
@@ -43,18 +43,29 @@ def complete_rows(columns: Sequence[Sequence[Any]], source: str, lines: Sequence
 
 
 def texts_of_rows(
-    table: Table, column: str, *, drop_missing: bool | None = None, remedy: str = REMEDY
+    table: Table,
+    column: str,
+    *,
+    drop_missing: bool | None = None,
+    remedy: str = REMEDY,
+    remedy_for_column: str = PASS_ANOTHER,
 ) -> tuple[Sequence[int], list[str]]:
     """Return the numbers of the rows that have a text in a column, and these texts.
 
-    Unless `drop_missing` is False, warn about the other rows. Warn if every text is a number. The error for rows
-    without a text says to do what `remedy` says.
+    Unless `drop_missing` is False, warn about the other rows. Warn if every text is a number.
+
+    Args:
+        table: the table.
+        column: the column of texts.
+        drop_missing: what to do with rows without a text, see `ReadOptions`.
+        remedy: what to do about rows without a text, for the error.
+        remedy_for_column: what to do if another column has the texts, for the message about numbers.
 
     Raises:
         DataError: a row has no text and `drop_missing` is False, or a text is invalid.
         NoTextError: no row has a text.
     """
-    check_texts_in(table, column)
+    check_texts_in(table, column, remedy=remedy_for_column)
     values, source, places = table.columns[column], table.source, table.places
     kept: Sequence[int] = range(len(values))
     if drop_missing is not False:

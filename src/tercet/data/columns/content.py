@@ -17,10 +17,10 @@ from tercet.errors import DataError, listed, short_repr, string_hint
 # The number of rows that decide whether another column has words, and the number of such columns that a message names.
 _CHECKED_ROWS = 1000
 _NUM_NAMED = 3
-_PASS_ANOTHER = "pass another text_column"
+PASS_ANOTHER = "pass another text_column"
 
 
-def check_texts_in(table: Table, column: str, label_column: str | None = None, *, remedy: str = _PASS_ANOTHER) -> None:
+def check_texts_in(table: Table, column: str, label_column: str | None = None, *, remedy: str = PASS_ANOTHER) -> None:
     """Raise an error if a column of texts has no string, and warn if every text in it is a number.
 
     Numbers that a typed format holds, such as Parquet, are surely no texts. Numbers in a CSV file are strings, and may
@@ -49,10 +49,11 @@ def check_texts_in(table: Table, column: str, label_column: str | None = None, *
             f"{_columns_with_words(table, column, label_column)}{remedy}, or {string_hint(value, 'the values')}"
         )
     if all(_is_number(value) for value in values if _is_present(value)):
+        hint = f"{_columns_with_words(table, column, label_column)}if this is the wrong column, {remedy}"
         emit_warning(
             WarningKind.DOUBTFUL_DATA,
             f"{table.source}: every text in the column {short_repr(column)} is a number, such as {short_repr(value)}; "
-            f"{_columns_with_words(table, column, label_column)}if this is the wrong column, {remedy}",
+            f"{hint if len(table.columns) > 1 else 'if these are not the texts, pass another file'}",
         )
 
 
