@@ -118,6 +118,14 @@ def test_no_code_is_suggested_that_reads_a_binary_file_as_text(tmp_path):
         read_table(_write(tmp_path / "vectors.npy", _bytes_of_npy()))
 
 
+def test_utf_16_of_other_letters_without_a_mark_is_read_with_its_encoding(tmp_path):
+    """Too few of its bytes are zero to know it, but none of another encoding would be."""
+    path = _write(tmp_path / "d.csv", ("text,label\n" + "日本語の文章です,ラベル\n" * 20).encode("utf-16-le"))
+    with pytest.raises(DataError, match=r"if it is text, pass encoding, such as encoding='utf-16-le'$"):
+        load_labelled(path)
+    assert load_labelled(path, ReadOptions(encoding="utf-16-le")).sentences[0] == "日本語の文章です"
+
+
 def test_a_bad_byte_far_into_a_file_is_found_on_its_line(tmp_path):
     content = b"text,label\n" + b"fine,x\n" * 50_000 + b"\xe9\xe9,y\n"
     with pytest.raises(DataError, match="byte 0xe9 on line 50002"):

@@ -85,7 +85,7 @@ def guess_encoding(path: Path) -> tuple[str, str | None]:
     if invalid is None:
         return "utf-8-sig", None
     if b"\x00" in start:  # No text in an encoding of one region has zero bytes.
-        raise _no_text(str(path), "a binary file")
+        raise _no_text(str(path), "a binary file", "; if it is text, pass encoding, such as encoding='utf-16-le'")
     why = f"it is not UTF-8: byte {invalid[0]:#04x} on line {invalid[1]}"
     lines = _lines_with_other_bytes(path)
     if _is_western(lines):
@@ -131,8 +131,10 @@ def check_binary(start: bytes, source: str) -> None:
         raise _no_text(source, found)
 
 
-def _no_text(source: str, found: str) -> DataError:
-    return DataError(f"{source} is {found}, not a text file; unpack or convert it, or give it the right file extension")
+def _no_text(source: str, found: str, more: str = "") -> DataError:
+    return DataError(
+        f"{source} is {found}, not a text file; unpack or convert it, or give it the right file extension{more}"
+    )
 
 
 def invalid_byte(path: Path, encoding: str) -> DataError:
