@@ -77,6 +77,13 @@ def test_the_check_finds_mistakes(kind, mistake, autocast, bert, monkeypatch):
         assert not runs_packed(transformer)
 
 
+def test_a_model_that_runs_with_autocast_only_is_checked_with_it(bert):
+    transformer = tiny("bert", bert, dtype=torch.float32)
+    transformer.auto_model.encoder.layer[1].intermediate.dense.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert runs_packed(transformer)
+
+
 @pytest.mark.parametrize(
     ("dtype", "tokens", "passes"),
     [

@@ -35,8 +35,8 @@ def find_packing_problem(
 ) -> str | None:
     """Run a model on a packed row and with padding, and return the problem of the packed row, or None.
 
-    The check uses the current dtype of the model and the current autocast mode. With autocast it runs without it first,
-    because rounding hides small mistakes.
+    The check uses the current dtype of the model and the current autocast mode. Autocast of a float32 model runs the
+    check without autocast first, because rounding hides small mistakes.
 
     Args:
         auto_model: the encoder. It is in evaluation mode while the check runs.
@@ -50,7 +50,8 @@ def find_packing_problem(
         torch.OutOfMemoryError: the device is out of memory. This is not a problem of the model.
     """
     input_ids, packing = features["input_ids"], features["packing"]
-    if autocast_dtype(input_ids.device) is not None:
+    in_float32 = all(parameter.dtype == torch.float32 for parameter in auto_model.parameters())
+    if in_float32 and autocast_dtype(input_ids.device) is not None:
         with torch.autocast(input_ids.device.type, enabled=False):
             problem = find_packing_problem(auto_model, features, run_padded)
         if problem is not None:
