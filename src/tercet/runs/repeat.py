@@ -20,7 +20,8 @@ logger = logging.getLogger("tercet")
 
 # Arguments of a run besides its settings that decide its result. They are recorded by their names.
 _SETTINGS = {item.name for item in fields(RunSettings)}
-_READING_ARGUMENTS = [item.name for item in fields(ReadOptions) if item.name not in _SETTINGS]
+# `optional_split` is recorded with the options of reading, but `train` has no such argument.
+_READING_ARGUMENTS = [item.name for item in fields(ReadOptions) if item.name not in {*_SETTINGS, "optional_split"}]
 _ARGUMENTS = (
     "data", "model", "eval_data", "eval_fraction", "packing", "classifier", "keep_texts", *_READING_ARGUMENTS
 )  # fmt: skip
