@@ -27,7 +27,7 @@ def run(*arguments, cwd=None, expect=0, stdin="") -> subprocess.CompletedProcess
         (Path(folder) / "stdin").write_bytes(stdin if isinstance(stdin, bytes) else stdin.encode())
         process = WARM.Process(target=_tercet, args=(words, cwd, Path(folder)))
         process.start()
-        process.join(240)
+        process.join(600)  # A full machine must not fail a run that only takes long.
         if process.is_alive():
             process.kill()
             process.join()
