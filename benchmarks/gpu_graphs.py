@@ -1,7 +1,7 @@
 """Measure what two ideas would save that the library does not have: rounded numbers of tokens, and CUDA graphs.
 
 Only the layers of the encoder run, forward and backward, on hidden states of the shapes of real batches. With rounding,
-a last sentence without a meaning fills the row up to a multiple of 256 tokens. So many batches have the same shape. A
+a last sentence without a meaning fills the row up to a multiple of 256 tokens, so the shape of many batches is equal. A
 CUDA graph of each shape then launches all kernels of the layers at once. Without a GPU, no graph runs, and a product
 stands in for attention.
 """
