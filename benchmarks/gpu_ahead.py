@@ -13,8 +13,8 @@ _ROUNDS = 3
 
 def training(case: Case, warmup: int, block: int) -> dict[str, Any]:
     """Steps of the trainer: batches collated in a thread or not, tokenized once or each time, copied with waiting."""
-    from tercet.trainer import tokenizing
-    from tercet.trainer.collating_ahead import CollatingAheadTrainer
+    from tercet.trainer.batches import tokenizing
+    from tercet.trainer.batches.collating_ahead import CollatingAheadTrainer
 
     def measure(*, thread: bool, rows_tokenized_once: int = 200_000, **arguments: Any) -> dict[str, Any]:
         with (

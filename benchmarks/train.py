@@ -99,7 +99,7 @@ def one(options: dict[str, Any]) -> dict[str, Any]:
 
 def _profile(trainer: Any) -> tuple[dict[str, list[float]], list[list[tuple[int, int, int]]]]:
     """Measure the parts of each step. Return their seconds, and the shapes (rows, in, out) of the linear layers."""
-    from tercet.trainer import collate
+    from tercet.trainer.batches import collate
 
     spent: dict[str, list[float]] = defaultdict(list)
     shapes: list[list[tuple[int, int, int]]] = []

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 
 from tercet.runs import TrainingInterrupted
-from tercet.trainer.callbacks import StopOnInterrupt
+from tercet.trainer.logs.callbacks import StopOnInterrupt
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from tercet import SentenceTransformer
 from tercet.data.loading.training_data import TrainingData
 from tercet.runs import RunSettings, checkpoint_dir
 from tercet.runs.run_training import run_training
-from tercet.trainer.whole_checkpoints import latest_checkpoint
+from tercet.trainer.checkpoints.whole_checkpoints import latest_checkpoint
 from tests.conftest import TOPICS
 
 

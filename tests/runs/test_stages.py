@@ -16,7 +16,7 @@ from tercet.runs import RunSettings, evaluate, train
 from tercet.runs.margin import NUM_MEASURED
 from tercet.runs.recipe import choose_schedule
 from tercet.runs.stages import plan_stages
-from tercet.trainer.whole_checkpoints import latest_checkpoint
+from tercet.trainer.checkpoints.whole_checkpoints import latest_checkpoint
 from tests.runs.interruption import interrupted_at
 
 SETTINGS = RunSettings(train="both", max_steps=4, batch_size=8, samples_per_label=2, learning_rate=1e-3)

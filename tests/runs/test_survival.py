@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from tercet import SentenceTransformer
 from tercet.runs import checkpoint_dir
-from tercet.trainer.whole_checkpoints import latest_checkpoint
+from tercet.trainer.checkpoints.whole_checkpoints import latest_checkpoint
 from tests.forked import ForkedProcess
 from tests.runs import survival_run
 from tests.waiting import wait_until

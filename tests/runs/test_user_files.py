@@ -13,7 +13,8 @@ from tercet.comparison.files import remove_model, reserved_comparison
 from tercet.errors import DataError
 from tercet.runs import RunSettings, train
 from tercet.runs.output import checkpoint_dir, reserved_output
-from tercet.trainer import SentenceTransformerTrainer, checkpoints
+from tercet.trainer import SentenceTransformerTrainer
+from tercet.trainer.checkpoints import writing
 from tests.cli.command import run
 
 SETTINGS = RunSettings(max_steps=2, save_every=1, batch_size=8, samples_per_label=2, train="encoder")
@@ -89,7 +90,7 @@ def test_a_first_checkpoint_that_cannot_be_written_leaves_nothing_and_ends_the_l
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "list_files", full)
+    monkeypatch.setattr(writing, "list_files", full)
     with pytest.raises(
         DataError, match=r"cannot write the checkpoint .*No space left on device; no earlier checkpoint"
     ):

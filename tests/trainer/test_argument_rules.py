@@ -6,8 +6,8 @@ import pytest
 
 from tercet import SentenceTransformerTrainingArguments
 from tercet.errors import DataError
-from tercet.trainer.argument_rules import FREE, RESULT, UNSUPPORTED
-from tercet.trainer.fsdp_argument import reads_fsdp
+from tercet.trainer.argument_checks.fsdp import reads_fsdp
+from tercet.trainer.argument_checks.rules import FREE, RESULT, UNSUPPORTED
 from tests.trainer.helpers import make_arguments, make_trainer
 
 # A value that is not the default, for each argument that is not supported.

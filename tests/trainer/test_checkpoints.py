@@ -8,8 +8,8 @@ from transformers import TrainerState
 from tercet import losses
 from tercet._files import atomic_directory
 from tercet.errors import DataError
-from tercet.trainer.checkpoints import write_checkpoint
-from tercet.trainer.whole_checkpoints import latest_checkpoint
+from tercet.trainer.checkpoints.whole_checkpoints import latest_checkpoint
+from tercet.trainer.checkpoints.writing import write_checkpoint
 from tests.trainer.helpers import make_trainer
 
 

@@ -7,7 +7,8 @@ from datasets import Dataset
 from tercet.data.labels.labelled_sentences import LabelledSentences
 from tercet.data.loading.labelled import as_dataset
 from tercet.errors import DataError
-from tercet.trainer.collate import collate, label_column, prepare_labelled, prepare_triplets, text_columns, tokenize
+from tercet.trainer.batches.collate import collate, tokenize
+from tercet.trainer.data_sets.columns import label_column, prepare_labelled, prepare_triplets, text_columns
 
 
 def _token_ids(column, texts):

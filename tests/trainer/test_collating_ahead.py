@@ -12,9 +12,9 @@ from tercet import SentenceTransformer, SentenceTransformerTrainer, SentenceTran
 from tercet._distributed import leave_group
 from tercet.data.batch_samplers import DefaultBatchSampler
 from tercet.errors import DataError
-from tercet.trainer import tokenizing
-from tercet.trainer.collating_ahead import CollatingAheadTrainer
-from tercet.trainer.rows import Rows, TextRows
+from tercet.trainer.batches import tokenizing
+from tercet.trainer.batches.collating_ahead import CollatingAheadTrainer
+from tercet.trainer.batches.rows import Rows, TextRows
 from tests.conftest import TOPICS
 from tests.ranks import run_ranks
 from tests.trainer.helpers import flat_weights, logged_losses, make_arguments, make_trainer, turn_off_dropout

@@ -5,7 +5,7 @@ import torch
 
 from tercet import SentenceTransformer, losses
 from tercet.encoder.packing.packing import pack, split
-from tercet.trainer.gradient_cache import cached_step
+from tercet.trainer.steps.gradient_cache import cached_step
 from tests.losses.helpers import VARIANTS
 from tests.trainer.helpers import flat_weights, make_trainer, turn_off_dropout
 

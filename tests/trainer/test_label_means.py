@@ -8,7 +8,7 @@ import torch
 from datasets import Dataset
 
 from tercet.errors import DataError
-from tercet.trainer.label_means import LabelMeans
+from tercet.trainer.steps.label_means import LabelMeans
 from tests.conftest import TOPICS
 from tests.trainer.helpers import flat_weights, make_arguments, make_trainer, turn_off_dropout
 

@@ -14,7 +14,7 @@ from transformers import TrainingArguments
 import tercet.runs
 from tercet.data import as_dataset, load_labelled
 from tercet.data.tables import text_column
-from tercet.trainer import tokenizing
+from tercet.trainer.batches import tokenizing
 from tests.trainer.helpers import flat_weights, logged_losses, make_trainer
 
 

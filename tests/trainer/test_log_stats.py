@@ -9,7 +9,7 @@ from tercet.losses import functional
 from tercet.losses import miners as rules
 from tercet.runs.build import build_trainer
 from tercet.runs.settings import RunSettings
-from tercet.trainer.log_stats import LogStats
+from tercet.trainer.logs.log_stats import LogStats
 from tests.trainer.helpers import make_trainer
 
 

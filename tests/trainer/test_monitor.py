@@ -11,7 +11,7 @@ from tercet import losses
 from tercet._events import WarningKind, collect_warnings, emit_warning
 from tercet.distances import MANHATTAN
 from tercet.losses._engine.stats import LossStats
-from tercet.trainer.monitor import MIN_BATCHES, WINDOW, TrainingMonitor
+from tercet.trainer.logs.monitor import MIN_BATCHES, WINDOW, TrainingMonitor
 
 COLLAPSE = WarningKind.COLLAPSE
 INACTIVE_TRIPLETS = WarningKind.INACTIVE_TRIPLETS

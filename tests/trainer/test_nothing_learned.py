@@ -10,7 +10,7 @@ from datasets import Dataset
 from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
 from tercet._events import WarningKind, collect_warnings
 from tercet.trainer import SentenceTransformerTrainingArguments
-from tercet.trainer.weights import relative_change, sample_weights, weight_sums
+from tercet.trainer.checkpoints.weights import relative_change, sample_weights, weight_sums
 from tests.conftest import build_mpnet
 from tests.trainer.helpers import turn_off_dropout
 

@@ -3,7 +3,7 @@
 import time
 from types import SimpleNamespace
 
-from tercet.trainer.callbacks import ProgressLog
+from tercet.trainer.logs.callbacks import ProgressLog
 
 
 def test_the_time_that_is_left_is_never_zero_minutes(caplog, monkeypatch):

@@ -10,9 +10,9 @@ import torch
 
 from tercet import SentenceTransformer, losses
 from tercet.errors import DataError
-from tercet.trainer.loss_kinds import LossBySet, loss_settings
-from tercet.trainer.run_identity import RunIdentity, argument_defaults, check_same_run
-from tercet.trainer.whole_checkpoints import latest_checkpoint
+from tercet.trainer.checkpoints.run_identity import RunIdentity, argument_defaults, check_same_run
+from tercet.trainer.checkpoints.whole_checkpoints import latest_checkpoint
+from tercet.trainer.loss.kinds import LossBySet, loss_settings
 from tests.trainer.helpers import OwnLayout, flat_weights, make_trainer
 
 CHANGES = {"max_steps": 4, "save_strategy": "steps", "save_steps": 1}

@@ -10,7 +10,7 @@ from torch.distributed.tensor import DTensor
 from tercet import SentenceTransformer
 from tercet.encoder.packing.layers import find_layers
 from tercet.errors import DataError
-from tercet.trainer.sharding import Sharding, gathered_model
+from tercet.trainer.steps.sharding import Sharding, gathered_model
 from tests.trainer.helpers import flat_weights
 
 

@@ -10,9 +10,9 @@ from torch.utils.data import IterableDataset as TorchStream
 
 from tercet import SentenceTransformer, losses
 from tercet.errors import DataError
-from tercet.trainer.stream_batches import StreamBatches
-from tercet.trainer.stream_labels import StreamLabels
-from tercet.trainer.streaming import Stream
+from tercet.trainer.batches.stream_batches import StreamBatches
+from tercet.trainer.data_sets.stream_labels import StreamLabels
+from tercet.trainer.data_sets.streaming import Stream
 from tests.trainer.helpers import flat_weights, logged_losses, make_arguments, make_trainer
 
 ROWS = [

@@ -14,9 +14,9 @@ from transformers import TrainerCallback
 
 from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
 from tercet.encoder.modules import StaticEmbedding
-from tercet.trainer import trained_rows_training
-from tercet.trainer.pace import seconds_per_step
-from tercet.trainer.trained_rows import TrainedRows, can_train_rows
+from tercet.trainer.steps import trained_rows_training
+from tercet.trainer.steps.pace import seconds_per_step
+from tercet.trainer.steps.trained_rows import TrainedRows, can_train_rows
 from tests.conftest import TOPICS, WORDS, build_bert, build_roberta
 from tests.ranks import run_ranks
 from tests.trainer.helpers import flat_weights, logged_losses, make_arguments, make_trainer, turn_off_dropout
@@ -431,7 +431,7 @@ def test_all_rows_are_trained_if_the_result_could_differ(changes, encoder, label
 
 def test_all_rows_are_trained_if_the_tokens_are_not_known(encoder, labelled, tmp_path, alone, monkeypatch):
     """A data set with a transform, an own collator, a stream, an own optimizer, and a data set that is too large."""
-    from tercet.trainer import tokenizing
+    from tercet.trainer.batches import tokenizing
 
     alone(True)
     changing = labelled.with_transform(lambda rows: {**rows, "text": [f"{text} new" for text in rows["text"]]})

@@ -30,8 +30,8 @@ from tercet.runs.output import checkpoint_dir, remove_checkpoints
 from tercet.runs.run_record import build_record, extend_training_record
 from tercet.runs.settings import RunSettings
 from tercet.runs.stages import Stages, add_head, plan_stages, store_record_of_head
-from tercet.trainer.callbacks import EvaluateEvenly, ProgressBar, StepTimer
-from tercet.trainer.record import metrics_by_step
+from tercet.trainer.checkpoints.record import metrics_by_step
+from tercet.trainer.logs.callbacks import EvaluateEvenly, ProgressBar, StepTimer
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
 # The evaluations of a run are evenly spaced.

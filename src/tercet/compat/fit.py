@@ -21,8 +21,8 @@ from tercet.compat.fit_batches import BatchesByDataSet, BatchesInTurn, draw_batc
 from tercet.compat.fit_callbacks import FitEvaluation, SaveAtEnd
 from tercet.errors import DataError, listed
 from tercet.trainer import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-from tercet.trainer.loss_state import loss_parameters
-from tercet.trainer.whole_checkpoints import latest_checkpoint
+from tercet.trainer.checkpoints.whole_checkpoints import latest_checkpoint
+from tercet.trainer.loss.parameters import loss_parameters
 
 logger = logging.getLogger("tercet")
 

@@ -22,7 +22,7 @@ from tercet.losses.functional.nested import WEIGHT_PER_LEVEL_WITH_HEAD, weights_
 from tercet.runs.recipe import choose_schedule, has_few_rows
 from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
 from tercet.trainer.arguments import BatchSamplers, SentenceTransformerTrainingArguments
-from tercet.trainer.callbacks import UseCurrentIntervals, default_progress_callback
+from tercet.trainer.logs.callbacks import UseCurrentIntervals, default_progress_callback
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
 # Runs with fewer steps have no warm-up: it starts with a learning rate of 0, so they would hardly train.

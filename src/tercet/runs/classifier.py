@@ -22,7 +22,7 @@ from tercet.decisions.spaces import spaces, without_head
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.runs.evaluation import Evaluation
 from tercet.runs.stages import Stages
-from tercet.trainer.distributed import DistributedEncoder
+from tercet.trainer.evaluation.distributed_encoder import DistributedEncoder
 
 logger = logging.getLogger(__name__)
 

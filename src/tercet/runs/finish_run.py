@@ -17,7 +17,7 @@ from tercet.runs.output import remove_checkpoints
 from tercet.runs.results import TrainingRun
 from tercet.runs.run_record import build_record, data_facts, describe_choices
 from tercet.runs.run_stages import PlannedRun, StageResults
-from tercet.trainer.whole_checkpoints import latest_checkpoint
+from tercet.trainer.checkpoints.whole_checkpoints import latest_checkpoint
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from tercet.heads import HeadChoice
 from tercet.records import EvaluationRecord, RunRecord, public_settings
 from tercet.runs.environment import environment
 from tercet.runs.settings import RunSettings
-from tercet.trainer.record import metrics_by_step
+from tercet.trainer.checkpoints.record import metrics_by_step
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
 

@@ -25,9 +25,9 @@ from tercet.runs.settings import RunSettings
 from tercet.runs.stages import Stages, add_head, store_record_of_head, use_loss_without_head
 from tercet.runs.time_limit import plan_steps
 from tercet.runs.tracking import Trackers
-from tercet.trainer.best_state import KeepBest
-from tercet.trainer.callbacks import StopOnInterrupt
-from tercet.trainer.distributed import DistributedEncoder
+from tercet.trainer.checkpoints.best_state import KeepBest
+from tercet.trainer.evaluation.distributed_encoder import DistributedEncoder
+from tercet.trainer.logs.callbacks import StopOnInterrupt
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
 

@@ -38,12 +38,12 @@ from tercet.runs.settings import RunSettings
 from tercet.runs.source_names import DEFAULT_NAMES, Names
 from tercet.runs.stages import Stages, plan_stages
 from tercet.runs.tracking import Trackers
-from tercet.trainer.best_state import KeepBest
-from tercet.trainer.callbacks import LogFirstStep, ProgressBar, ProgressLog, StopOnInterrupt
-from tercet.trainer.distributed import DistributedEncoder
-from tercet.trainer.run_identity import data_identity
+from tercet.trainer.checkpoints.best_state import KeepBest
+from tercet.trainer.checkpoints.run_identity import data_identity
+from tercet.trainer.checkpoints.whole_checkpoints import latest_checkpoint
+from tercet.trainer.evaluation.distributed_encoder import DistributedEncoder
+from tercet.trainer.logs.callbacks import LogFirstStep, ProgressBar, ProgressLog, StopOnInterrupt
 from tercet.trainer.trainer import SentenceTransformerTrainer
-from tercet.trainer.whole_checkpoints import latest_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -193,7 +193,7 @@ def _set_identity(
     eval_data: Dataset | None,
     extra_settings: Mapping[str, Any],
 ) -> None:
-    """Give the trainer what its checkpoints store about the run, before the first step. See `trainer.run_identity`."""
+    """Give the trainer what its checkpoints store about the run, before the first step: its identity."""
     free = {item.name for item in fields(RunSettings) if item.metadata.get("free_on_resume")}
     trainer.run_settings = {name: value for name, value in asdict(settings).items() if name not in free}
     trainer.run_setting_defaults = asdict(RunSettings())

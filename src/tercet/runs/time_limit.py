@@ -12,7 +12,7 @@ from tercet._gather import broadcast_from_first
 from tercet.errors import DataError
 from tercet.runs.build import logging_interval, warmup
 from tercet.runs.settings import RunSettings
-from tercet.trainer.pace import seconds_per_step
+from tercet.trainer.steps.pace import seconds_per_step
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
 logger = logging.getLogger(__name__)

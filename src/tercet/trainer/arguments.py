@@ -16,11 +16,9 @@ from tercet._distributed import check_launcher, launched_world_size, report_wait
 from tercet._events import WarningKind, emit_warning
 from tercet.encoder.devices import cpu_has_bfloat16
 from tercet.errors import DataError, listed
-from tercet.trainer.argument_rules import check_supported
-from tercet.trainer.fsdp_argument import reads_fsdp
-from tercet.trainer.learning_rates import read_learning_rates
-from tercet.trainer.prompts import read_prompts
-from tercet.trainer.routing import read_router_mapping
+from tercet.trainer.argument_checks.dictionaries import read_learning_rates, read_prompts, read_router_mapping
+from tercet.trainer.argument_checks.fsdp import reads_fsdp
+from tercet.trainer.argument_checks.rules import check_supported
 
 
 class BatchSamplers(str, Enum):
@@ -83,8 +81,8 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
             cross-validation chooses (`tercet.heads.choose_head`), and append it to the model. The steps then train the
             encoder and the head together. It needs labelled sentences.
         mini_batch_tokens: maximum number of tokens per forward pass in training, for batches that do not fit into
-            memory (see `tercet.trainer.gradient_cache`). A longer sentence has its own pass. The loss still mines the
-            whole batch. None uses one forward pass.
+            memory (see `tercet.trainer.steps.gradient_cache`). A longer sentence has its own pass. The loss still mines
+            the whole batch. None uses one forward pass.
         cross_batch_memory: number of embeddings of past batches that are additional candidates for mining (XBM, see
             `tercet.losses.cross_batch_memory`). 0 turns the memory off.
         cross_batch_memory_warmup: number of steps at the start in which the memory is filled but not used. A value
@@ -105,7 +103,7 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
 
     Raises:
         DataError: an argument has an invalid value, also by the checks of `transformers`; an argument of `transformers`
-            is not supported (see `tercet.trainer.argument_rules`); `fsdp` is set in a single process, or the
+            is not supported (see `tercet.trainer.argument_checks.rules`); `fsdp` is set in a single process, or the
             environment asks accelerate for FSDP; `accelerator_config` sets `dispatch_batches` or `split_batches`; the
             environment has only some of the variables of a launcher such as `torchrun`; or the
             process group does not contain exactly the processes that were launched.

@@ -22,9 +22,9 @@ from tercet.evaluation.classifiers import mean_rows
 from tercet.heads import HeadChoice, LinearHead, append_head, choose_head
 from tercet.heads.labels import NestedLabels
 from tercet.losses import NestedTripletLoss
-from tercet.trainer.evaluating import EvaluatingTrainer
-from tercet.trainer.loss_kinds import innermost
-from tercet.trainer.multi_labels import label_ids_or_sets, shared_relation
+from tercet.trainer.evaluation.evaluating import EvaluatingTrainer
+from tercet.trainer.loss.kinds import innermost
+from tercet.trainer.loss.multi_labels import label_ids_or_sets, shared_relation
 
 logger = logging.getLogger(__name__)
 

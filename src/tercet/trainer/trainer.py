@@ -21,30 +21,29 @@ from tercet.evaluation.sentence_evaluator import evaluator_list
 from tercet.heads import HeadChoice
 from tercet.losses.modules import BaseLoss
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments
-from tercet.trainer.best_metric import check_best_metric
-from tercet.trainer.callbacks import LogByLength, SetEpoch
-from tercet.trainer.checkpointing import CheckpointingTrainer
-from tercet.trainer.checkpoints import check_replaceable
+from tercet.trainer.batches.collate import collate, collate_columns
+from tercet.trainer.checkpoints.checkpointing import CheckpointingTrainer
+from tercet.trainer.checkpoints.record import counts_by_title
+from tercet.trainer.checkpoints.weights import relative_change, sample_weights, weight_sums
+from tercet.trainer.checkpoints.writing import check_replaceable
 from tercet.trainer.checks import (
     check_has_trainable_weights,
-    check_loss_parameters,
     check_model,
     check_processing_class,
     check_several_sets,
     check_trainer_arguments,
     warn_of_trained_texts,
 )
-from tercet.trainer.collate import collate, collate_columns
-from tercet.trainer.evaluating import Evaluator
+from tercet.trainer.data_sets.prompts import check_one_prompt_length, prompt_lengths_to_exclude
+from tercet.trainer.data_sets.streaming import Stream
+from tercet.trainer.evaluation.best_metric import check_best_metric
+from tercet.trainer.evaluation.evaluating import Evaluator
 from tercet.trainer.first_head import add_first_head, check_first_head
-from tercet.trainer.loss_kinds import check_losses, innermost, loss_function, loss_of_set, set_losses
-from tercet.trainer.loss_state import ClearLossGradients
-from tercet.trainer.multi_labels import set_relation, shared_relation
-from tercet.trainer.prompts import check_one_prompt_length, prompt_lengths_to_exclude
-from tercet.trainer.record import counts_by_title
-from tercet.trainer.sharding import check_not_sharded
-from tercet.trainer.streaming import Stream
-from tercet.trainer.weights import relative_change, sample_weights, weight_sums
+from tercet.trainer.logs.callbacks import LogByLength, SetEpoch
+from tercet.trainer.loss.kinds import check_losses, innermost, loss_function, loss_of_set, set_losses
+from tercet.trainer.loss.multi_labels import set_relation, shared_relation
+from tercet.trainer.loss.parameters import ClearLossGradients, check_loss_parameters
+from tercet.trainer.steps.sharding import check_not_sharded
 
 LossLike = nn.Module | Callable[[Any], nn.Module]
 

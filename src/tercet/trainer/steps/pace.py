@@ -1,0 +1,53 @@
+"""Measure the seconds of a training step before the training."""
+
+import statistics
+import time
+from itertools import islice
+
+import torch
+
+from tercet._distributed import world_size
+from tercet._gather import all_reduce_sum
+from tercet.trainer.steps.trained_rows_training import TrainedRowsTrainer
+
+# PyTorch allocates memory and selects kernels in the first steps.
+_WARMUP_STEPS, _TIMED_STEPS = 2, 3
+
+
+def seconds_per_step(trainer: TrainedRowsTrainer) -> float:
+    """Run the first batches of a training, and return the median seconds per step, the mean over all processes.
+
+    The weights and the state of the random numbers do not change: the optimizer updates copies of the weights.
+    """
+    with trainer.only_trained_rows():
+        return _seconds_per_step(trainer)
+
+
+def _seconds_per_step(trainer: TrainedRowsTrainer) -> float:
+    model, device = trainer.model, trainer.args.device
+    dataset = trainer._rows(trainer.train_dataset)
+    size = trainer.args.train_batch_size
+    rows = iter(trainer._get_train_sampler() or range(len(dataset)))
+    trained = [value for value in model.parameters() if value.requires_grad]
+    copies = [torch.zeros_like(value, requires_grad=True) for value in trained]
+    optimizer = torch.optim.AdamW(copies)
+    memory, trainer.cross_batch_memory = trainer.cross_batch_memory, None
+    trainer.current_gradient_accumulation_steps = 1
+    seconds: list[float] = []
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        for _ in range(_WARMUP_STEPS + _TIMED_STEPS):
+            batch = list(islice(rows, size))
+            if len(batch) < size and seconds:
+                break
+            start = time.perf_counter()
+            trainer._training_step(model, trainer.data_collator(dataset.__getitems__(list(map(int, batch)))))
+            for value, copy in zip(trained, copies, strict=True):
+                copy.grad, value.grad = value.grad, None
+            optimizer.step()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            seconds.append(time.perf_counter() - start)
+    trainer.cross_batch_memory = memory
+    trainer.loss.zero_grad()
+    median = statistics.median(seconds[min(_WARMUP_STEPS, len(seconds) - 1) :])
+    return float(all_reduce_sum(torch.tensor(median, device=device))) / world_size()
