@@ -1,6 +1,7 @@
 """Layers with gradients written by hand: against the modules of transformers, and which models run them."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -14,11 +15,13 @@ from tests.encoder.tiny import gradients_of, run_packed, runs_packed, tiny, toke
 KINDS = ["bert", "roberta", "xlm-roberta", "camembert", "mpnet", "distilbert"]
 
 
-@pytest.fixture(params=["three products", "one product"])
+@pytest.fixture(params=["three products", "one product", "unused rows"])
 def products(request, monkeypatch):
-    """As on a CPU, and as on a GPU."""
+    """As on a CPU, as on a GPU, and as on a CPU in bfloat16."""
     if request.param == "one product":
         monkeypatch.setattr(layer_functions, "SEPARATE_PRODUCTS", set())
+    if request.param == "unused rows":
+        monkeypatch.setattr(layers, "_COMPILED_PRODUCTS", {("cpu", torch.float64), ("cpu", torch.float32)})
 
 
 @pytest.fixture
@@ -219,6 +222,34 @@ def test_a_copy_and_another_dtype_run(bert):
         assert states.dtype == other.auto_model.dtype
         error = (states.float() - expected).abs().max() / expected.abs().max()
         assert error < (1e-6 if states.dtype == torch.float32 else 0.05)
+
+
+class _Rows(TorchDispatchMode):
+    """Collects the numbers of rows of the products of two matrices, and the lengths of their sums."""
+
+    def __init__(self):
+        super().__init__()
+        self.numbers = set()
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        if (name := function.overloadpacket.__name__) in ("mm", "addmm"):
+            first = arguments[0 if name == "mm" else 1]
+            self.numbers |= {size for size in first.shape if size not in (32, 48)}  # the sizes of the tiny model
+        return function(*arguments, **(keywords or {}))
+
+
+def test_products_in_bfloat16_on_a_cpu_have_few_sizes(bert):
+    transformer = tiny("bert", bert, dtype=torch.float32)
+    run_packed(transformer, token_ids())  # the self-check
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        run_packed(transformer, token_ids())
+        for lengths in ([5, 9], [20, 43], [30, 30, 10], [64, 64]):
+            with _Rows() as rows:
+                loss_gradients(transformer, run_packed(transformer, token_ids(lengths)))
+            assert rows.numbers == {64 * math.ceil(sum(lengths) / 64)}
+    with _Rows() as rows:
+        loss_gradients(transformer, run_packed(transformer, token_ids([5, 9])))
+    assert rows.numbers == {14}
 
 
 class _Launches(TorchDispatchMode):
