@@ -15,7 +15,7 @@ from tercet.errors import DataError, ModelError
 from tercet.runs import RunSettings, evaluate, train
 from tercet.runs.margin import NUM_MEASURED
 from tercet.runs.recipe import choose_schedule
-from tercet.runs.stages import plan_stages
+from tercet.runs.stages import plan_stages, use_margin_after_head
 from tercet.trainer.checkpoints.whole_checkpoints import latest_checkpoint
 from tests.runs.interruption import interrupted_at
 
@@ -149,6 +149,32 @@ def test_with_few_rows_a_head_before_the_whole_training_must_beat_a_regression(c
     settings = RunSettings(**{"train": "auto", **changes})
     assert plan_stages(settings, few).beat_regression == must
     assert not plan_stages(settings, many).beat_regression
+
+
+def test_few_rows_after_a_head_get_a_larger_margin(bert, sentences, labels, tmp_path):
+    def trained(name, **changes):
+        settings = RunSettings(**{"train": "both", "batch_size": 8, "samples_per_label": 2, **changes})
+        return train(few, tmp_path / name, model=bert, device="cpu", settings=settings).record.settings["margin"]
+
+    few = Dataset.from_dict({"sentence": sentences, "label": labels})
+    assert trained("chosen") == 0.5
+    assert trained("larger", margin=0.5) == 0.5
+    assert trained("smaller", margin=0.3) == 0.3
+    weights = {name: _weights(tmp_path / name)["embeddings.word_embeddings.weight"] for name in
+               ("chosen", "larger", "smaller")}  # fmt: skip
+    assert torch.equal(weights["chosen"], weights["larger"])
+    assert not torch.equal(weights["chosen"], weights["smaller"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"epochs": 1}, {"max_steps": 5}, {"loss": "batch-hard"}, {"distance": "cosine"}, {"multi_label": ";"}],
+)
+def test_the_larger_margin_is_for_the_whole_training_by_the_default_loss(changes, sentences, labels):
+    few = Dataset.from_dict({"sentence": sentences, "label": labels})
+    settings = RunSettings(**{"train": "both", "distance": "euclidean", "margin": 0.3, **changes})
+    stages, no_trainer = plan_stages(settings, few), None
+    assert use_margin_after_head(no_trainer, settings, stages, margin_chosen=True) is settings
 
 
 def test_triplets_have_no_head(sentences):

@@ -22,7 +22,7 @@ from tercet.runs.evaluation import Evaluation
 from tercet.runs.forecast import ForecastingEncoder
 from tercet.runs.measurement import EvaluationEmbeddings, Measurement
 from tercet.runs.settings import RunSettings
-from tercet.runs.stages import Stages, add_head, store_record_of_head, use_loss_without_head
+from tercet.runs.stages import Stages, add_head, store_record_of_head, use_loss_without_head, use_margin_after_head
 from tercet.runs.time_limit import plan_steps
 from tercet.runs.tracking import Trackers
 from tercet.trainer.checkpoints.best_state import KeepBest
@@ -49,7 +49,7 @@ class PlannedRun:
         clock: the time of the start, by `time.monotonic`.
         show_progress_bar: whether to show progress bars.
         classifier: fits the classifier at the end; None for none.
-        margins_chosen: whether the margins of nested labels were chosen, for a head, and not given.
+        margin_chosen: whether the margin was chosen, and not given.
         skip_encoder: whether the encoder is not trained, although the stages have it.
         warnings: the warnings so far.
         seconds: the seconds of each part of the run.
@@ -68,7 +68,7 @@ class PlannedRun:
     clock: float
     show_progress_bar: bool
     classifier: RunClassifier | None
-    margins_chosen: bool
+    margin_chosen: bool
     skip_encoder: bool
     warnings: list[TrainingWarning]
     seconds: dict[str, float] = field(default_factory=dict)
@@ -165,7 +165,9 @@ def _train_head(
         seconds_per_row = (time.monotonic() - start) / len(rows)
     result.choice = add_head(run.trainer, reference, rows, run.settings, run.stages)
     if result.choice.head is None:
-        run.settings = use_loss_without_head(run.trainer, rows, run.settings, margins_chosen=run.margins_chosen)
+        run.settings = use_loss_without_head(run.trainer, rows, run.settings, margin_chosen=run.margin_chosen)
+    else:
+        run.settings = use_margin_after_head(run.trainer, run.settings, run.stages, margin_chosen=run.margin_chosen)
     return reference, seconds_per_row
 
 

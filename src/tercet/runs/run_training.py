@@ -110,7 +110,7 @@ def run_training(
     if classifier and settings.multi_label is not None:
         logger.info("no classifier is fitted, because it gives each sentence one label, and the rows have several")
     change_model(model, settings)
-    margins_chosen = settings.margin is None
+    margin_chosen = settings.margin is None
     progress = ProgressBar() if show_progress_bar else ProgressLog()
     trackers = Trackers(settings.report_to, output)
     try:
@@ -138,7 +138,7 @@ def run_training(
             settings=settings, time_limit=settings.time_limit, stages=stages, data=data,
             evaluation=evaluation, trainer=trainer,
             checkpoint=trainer.find_checkpoint(has_checkpoint), best=best, stop=stop, trackers=trackers, clock=clock,
-            show_progress_bar=show_progress_bar, margins_chosen=margins_chosen, skip_encoder=skip_encoder,
+            show_progress_bar=show_progress_bar, margin_chosen=margin_chosen, skip_encoder=skip_encoder,
             warnings=[*warnings, *early_warnings],
             classifier=RunClassifier(
                 data, stages, evaluation, keep_texts=keep_texts, seed=settings.seed,

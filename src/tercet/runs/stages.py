@@ -5,6 +5,7 @@ The second stage trains the encoder and the head together, see `tercet.runs.run_
 
 import logging
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +23,10 @@ from tercet.heads import HeadChoice
 from tercet.heads.labels import labels_from_ids
 from tercet.losses import NestedTripletLoss
 from tercet.runs.build import build_loss, label_names_of
-from tercet.runs.recipe import EPOCHS_FEW_ROWS, has_few_rows
-from tercet.runs.settings import RunSettings
+from tercet.runs.recipe import EPOCHS_FEW_ROWS, MARGIN_FEW_ROWS_AFTER_HEAD, has_few_rows
+from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
 from tercet.trainer import first_head
+from tercet.trainer.loss.kinds import innermost
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class Stages:
         encoder: whether the encoder is trained.
         chooses: whether cross-validation and validation rows choose what is kept.
         few_rows: whether the labels have few sentences each.
+        trains_few_rows_long: whether an encoder whose labels have few sentences is trained for all its epochs.
         beat_regression: whether a head must be at least as accurate as a logistic regression on the untouched encoder.
             With few rows of each label, a head may fit the training rows: MAP@R of the frozen embeddings rises in
             cross-validation, but the trained encoder ends worse than without it, see docs/concepts/measured-quality.md.
@@ -55,6 +58,7 @@ class Stages:
     encoder: bool
     chooses: bool
     few_rows: bool
+    trains_few_rows_long: bool = False
     beat_regression: bool = False
     validation: np.ndarray
 
@@ -85,12 +89,14 @@ def plan_stages(settings: RunSettings, train_data: Dataset) -> Stages:
     # With fewer epochs, the encoder gains less, so a head may be all that helps.
     has_limit = settings.max_steps > 0 or settings.time_limit is not None
     all_epochs = not has_limit and (settings.epochs or EPOCHS_FEW_ROWS) >= EPOCHS_FEW_ROWS
+    is_long = few_rows and all_epochs and settings.train != "head"
     return Stages(
         head=settings.train != "encoder",
         encoder=settings.train != "head",
         chooses=is_auto,
         few_rows=few_rows,
-        beat_regression=is_auto and few_rows and all_epochs and settings.multi_label is None,
+        trains_few_rows_long=is_long,
+        beat_regression=is_auto and is_long and settings.multi_label is None,
         validation=_validation_rows(train_data, settings) if is_auto and not few_rows else np.empty(0, np.int64),
     )
 
@@ -146,8 +152,34 @@ def add_head(
     )
 
 
+def use_margin_after_head(
+    trainer: SentenceTransformerTrainer, settings: RunSettings, stages: Stages, *, margin_chosen: bool
+) -> RunSettings:
+    """Give the default loss a larger margin, if few sentences of each label were fitted by a head. Return the settings.
+
+    Such a head separates the training sentences, so with the margin for an encoder alone, hardly a triplet is left.
+
+    Args:
+        trainer: the trainer of the encoder, before its training.
+        settings: the settings of the run.
+        stages: what the run trains.
+        margin_chosen: whether the margin was chosen, and not given.
+    """
+    used = (settings.loss, settings.distance, settings.margin, settings.label_levels, settings.multi_label)
+    is_default = used == (RunSettings().loss, DEFAULT_DISTANCE, DEFAULT_MARGIN, None, None)
+    if not (stages.trains_few_rows_long and margin_chosen and is_default):
+        return settings
+    loss: Any = innermost(trainer.loss)
+    loss.margin = MARGIN_FEW_ROWS_AFTER_HEAD
+    logger.info(
+        f"margin {MARGIN_FEW_ROWS_AFTER_HEAD:g}: with few sentences of each label, the head separates most of them by "
+        f"{DEFAULT_MARGIN:g}"
+    )
+    return replace(settings, margin=MARGIN_FEW_ROWS_AFTER_HEAD)
+
+
 def use_loss_without_head(
-    trainer: SentenceTransformerTrainer, train_data: Dataset, settings: RunSettings, *, margins_chosen: bool
+    trainer: SentenceTransformerTrainer, train_data: Dataset, settings: RunSettings, *, margin_chosen: bool
 ) -> RunSettings:
     """Give a loss for nested labels the weights and margins for an encoder that got no head. Return the settings.
 
@@ -155,12 +187,12 @@ def use_loss_without_head(
         trainer: the trainer of the encoder, before its training.
         train_data: the training rows.
         settings: the settings of the run.
-        margins_chosen: whether the margins of the levels were chosen, for a head, and not given.
+        margin_chosen: whether the margin was chosen, for a head, and not given.
     """
     loss = trainer.loss
     if not isinstance(loss, NestedTripletLoss):
         return settings
-    if margins_chosen and isinstance(settings.margin, list):
+    if margin_chosen and isinstance(settings.margin, list):
         settings = replace(settings, margin=settings.margin[-1])
         logger.info(f"without a head, the margin of the coarsest level is {settings.margin:g}, and each finer has half")
     new = build_loss(replace(settings, train="encoder"), trainer.model, label_names_of(train_data))
