@@ -20,6 +20,8 @@ from tercet.trainer.argument_checks.rules import RESULT
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments, default_values
 from tercet.trainer.loss.kinds import innermost, loss_setting_defaults, loss_settings, set_losses
 
+# The name of an argument that holds a digest, which no message shows.
+_DIGEST_OF_PATHS = "paths_sha256"
 _NUMBERS_OF_STEPS = {"epochs", "max_steps", "num_train_epochs"}
 
 
@@ -92,7 +94,8 @@ def _differences(
     for name in {**old, **new}:
         if old.get(name) != new.get(name):
             was, is_now = (shortened(str(found.get(name)), 60) for found in (old, new))
-            yield name, f"{name} was {was}, now it is {is_now}"
+            is_digest = name == _DIGEST_OF_PATHS
+            yield name, "the nested labels differ" if is_digest else f"{name} was {was}, now it is {is_now}"
     titles = {"train": "training data", "eval": "evaluation data"}
     for name in {**titles, **(written.get("data") or {}), **now["data"]}:
         title = titles.get(name, f"data set {name.removeprefix('train ')!r}")
@@ -143,7 +146,7 @@ def _digest_of_paths(loss: nn.Module) -> dict[str, str]:
     """
     nested = [one for one in map(innermost, set_losses(loss)) if isinstance(one, NestedTripletLoss)]
     paths = [[str(level) for level in path] for one in nested for path in one.tree.paths]
-    return {"paths_sha256": digest_rows([paths])[:12]} if nested else {}
+    return {_DIGEST_OF_PATHS: digest_rows([paths])[:12]} if nested else {}
 
 
 def data_identity(dataset: Any, label_names: list[str] | None = None) -> dict[str, Any]:
