@@ -65,10 +65,10 @@ wheel: $(VENV)/.check
 
 # MPNET=folder with all-mpnet-base-v2 measures that model too.
 bench-train: $(VENV)/.test
-	$(BIN)/python benchmarks/train.py --data $(DATA) $(if $(MPNET),--mpnet $(MPNET)) --output train.json
+	$(BIN)/python benchmarks/train.py --data $(DATA) $(if $(MPNET),--mpnet $(MPNET)) $(BENCH) --output train.json
 
 bench-encode: $(VENV)/.test
-	$(BIN)/python benchmarks/encode.py --data $(DATA) --output encode.json
+	$(BIN)/python benchmarks/encode.py --data $(DATA) $(BENCH) --output encode.json
 
 bench-quality: $(VENV)/.test
 	$(BIN)/python benchmarks/quality.py --data $(DATA) $(if $(MPNET),--mpnet $(MPNET)) $(BENCH) --output quality.json
@@ -110,30 +110,30 @@ bench-multi-label: $(VENV)/.test
 	$(BIN)/python benchmarks/multi_label.py --data $(DATA) $(BENCH) --output multi_label.json
 
 bench-scaling: $(VENV)/.test
-	$(BIN)/python benchmarks/scaling.py --data $(DATA) --output scaling.json
+	$(BIN)/python benchmarks/scaling.py --data $(DATA) $(BENCH) --output scaling.json
 
 bench-variants: $(VENV)/.test
-	$(BIN)/python benchmarks/variants.py --data $(DATA)
+	$(BIN)/python benchmarks/variants.py --data $(DATA) $(BENCH)
 
 bench-label-issues: $(VENV)/.test
-	$(BIN)/python benchmarks/label_issues.py --data $(DATA) --output label_issues.json
-	$(BIN)/python benchmarks/without_label_issues.py --data $(DATA) --output without_label_issues.json
+	$(BIN)/python benchmarks/label_issues.py --data $(DATA) $(BENCH) --output label_issues.json
+	$(BIN)/python benchmarks/without_label_issues.py --data $(DATA) $(BENCH) --output without_label_issues.json
 
 bench-margins: $(VENV)/.test
-	$(BIN)/python benchmarks/margins.py --data $(DATA) --output margins.json
+	$(BIN)/python benchmarks/margins.py --data $(DATA) $(BENCH) --output margins.json
 
 bench-nested: $(VENV)/.test
 	$(BIN)/python benchmarks/nested.py --data $(DATA) $(BENCH) --output nested.json
 
 bench-losses: $(VENV)/.test
-	$(BIN)/python benchmarks/losses.py --output losses.json
+	$(BIN)/python benchmarks/losses.py $(BENCH) --output losses.json
 
 # What a GPU changes, in at most 8 minutes on one GPU. BENCH=--smoke runs it on a CPU with tiny sizes.
 gpu: $(VENV)/.test
 	$(BIN)/python benchmarks/gpu.py $(BENCH) --output gpu.json
 
 bench-batches: $(VENV)/.test
-	$(BIN)/python benchmarks/batches.py
+	$(BIN)/python benchmarks/batches.py $(BENCH)
 
 # torch first: for another build than the index gives, install it into .venv before the first make.
 $(VENV)/.base: pyproject.toml $(CONSTRAINTS)

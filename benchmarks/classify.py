@@ -116,7 +116,8 @@ def trained(data: Data, models: Path | None) -> dict[str, Any]:
         folder = (models or Path(temporary)) / f"MiniLM-{data.name}-all-auto-seed-0"
         if not folder.exists():
             options = {"data": str(data.folder), "set": data.name, "seed": 0, "per_label": None}
-            train_model({**options, "model": model_folder("bundled")}, (), folder)
+            options |= {"model": model_folder("bundled"), "threads": torch.get_num_threads()}
+            train_model(options, (), folder)
         model = SentenceTransformer(str(folder), device="cpu")
         chosen = json.loads((folder / "metrics.json").read_text("utf-8"))["choices"]
     held_out = np.array(chosen["validation"]["rows"])

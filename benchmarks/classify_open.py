@@ -64,7 +64,7 @@ def _trained_encoder(
     data: Data, train: np.ndarray, calibration: np.ndarray, seed: int, epochs: float
 ) -> SentenceTransformer:
     """Return the model that `tercet train` writes for some of the training rows. The calibration rows evaluate it."""
-    options = {"model": model_folder("bundled"), "seed": seed}
+    options = {"model": model_folder("bundled"), "seed": seed, "threads": torch.get_num_threads()}
     with tempfile.TemporaryDirectory() as folder:
         eval_file, output = Path(folder, "calibration.csv"), Path(folder, "model")
         write_rows(eval_file, [data.train[row] for row in calibration])

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -50,7 +51,7 @@ def train_on(
     Args:
         rows: the training rows.
         eval_file: the file to evaluate on.
-        options: the model and the seed.
+        options: the model, the seed and the number of threads.
         arguments: more arguments of `tercet train`.
         output: the folder of the model.
     """
@@ -61,8 +62,9 @@ def train_on(
             sys.executable, "-m", "tercet", "train", train, "--eval-data", eval_file, "--model", options["model"],
             "--output", output, "--seed", str(options["seed"]), "--quiet", "--overwrite", *arguments,
         ]  # fmt: skip
+        environment = {**os.environ, "OMP_NUM_THREADS": str(options["threads"])}
         start = time.perf_counter()
-        if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+        if subprocess.run(command, stdout=subprocess.DEVNULL, env=environment).returncode:
             sys.exit(f"failed: {' '.join(map(str, command))}")
         return time.perf_counter() - start
 

@@ -107,6 +107,26 @@ def alone(script: str | Path, options: dict[str, Any], python: str | Path = sys.
     return result
 
 
+def step_starts(trainer: Any) -> list[float]:
+    """Return a list that gets the time at which each step of a trainer starts.
+
+    A callback would be simpler, but with callbacks of others Tercet trains the word embeddings of all tokens.
+    """
+    import torch
+
+    starts: list[float] = []
+    training_step = trainer.training_step
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        starts.append(time.perf_counter())
+        return training_step(*args, **kwargs)
+
+    trainer.training_step = run
+    return starts
+
+
 class Results:
     """A JSON file with the result of each run by its key. A run whose key is in the file is not repeated."""
 

@@ -16,13 +16,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from common import alone, labelled, model_folder, peak_mib
+from common import alone, labelled, model_folder, peak_mib, step_starts
 
 SIZES = [64, 256, 1024, 2048, 8192]
 
@@ -33,7 +32,6 @@ def one(options: dict[str, Any]) -> dict[str, Any]:
     The median leaves out the first step.
     """
     from datasets import Dataset
-    from transformers import TrainerCallback
 
     if options["library"] == "tercet":
         import tercet as library
@@ -50,15 +48,6 @@ def one(options: dict[str, Any]) -> dict[str, Any]:
     rows = [int(row) for _ in range(1 + size * steps // len(rows)) for row in rows][: size * steps]
     data = Dataset.from_dict({"sentence": [texts[row] for row in rows], "label": [labels[row] for row in rows]})
     model = library.SentenceTransformer(options["model"], device="cpu")
-    times: list[float] = []
-
-    class Clock(TrainerCallback):
-        def on_step_begin(self, *_: Any, **__: Any) -> None:
-            times.append(time.perf_counter())
-
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            times.append(time.perf_counter())
-
     tercet_only = {"mini_batch_tokens": options["tokens"], "train_sampling_strategy": "sequential"}
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     with tempfile.TemporaryDirectory() as output:
@@ -68,10 +57,11 @@ def one(options: dict[str, Any]) -> dict[str, Any]:
             **(tercet_only if options["library"] == "tercet" else {}),
         )  # fmt: skip
         trainer = library.SentenceTransformerTrainer(
-            model, arguments, data, loss=losses.BatchSemiHardTripletLoss(model, margin=0.3), callbacks=[Clock()]
+            model, arguments, data, loss=losses.BatchSemiHardTripletLoss(model, margin=0.3)
         )
+        starts = step_starts(trainer)
         trainer.train()
-    seconds = [after - before for before, after in pairwise(times)][::2]
+    seconds = [after - before for before, after in pairwise(starts)]
     skipped = [entry["chunks_skipped"] for entry in trainer.state.log_history if "chunks_skipped" in entry]
     return {"seconds": statistics.median(seconds[1:]), "peak_mib": peak_mib(), "chunks_skipped": skipped[-1:]}
 
@@ -111,7 +101,7 @@ def main() -> None:
         for size, larger in pairwise([*(size for size in SIZES if size <= arguments.largest), math.inf]):
             row = alone(
                 __file__,
-                shared | variant | {"batch_size": size, "steps": 5 if size <= 256 else 3 if size <= 2048 else 2},
+                shared | variant | {"batch_size": size, "steps": 5 if size <= 256 else 3},
             )
             rows.append({"kind": name, "batch_size": size, **row})
             print(

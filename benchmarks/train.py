@@ -5,6 +5,7 @@
 Both libraries use the same model, data, batches (P×K, K = 4), loss (SemiHard, margin 0.3), optimizer and precision.
 Each run is a separate process, and the libraries alternate. Times are medians over the steps after the first three.
 DIR contains one folder per data set with a train.csv (columns text, label). A GPU runs bfloat16 and batches of 256.
+On a processor, `--bf16` measures both libraries in bfloat16, too.
 """
 
 import argparse
@@ -18,16 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import alone, labelled, model_folder, peak_mib
+from common import alone, labelled, model_folder, peak_mib, step_starts
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 WARMUP = 3
 CASES = [("banking77", "bundled", 64), ("clinc150", "bundled", 64), ("banking77", "mpnet", 32)]
 
 
 def make_trainer(options: dict[str, Any], output: str) -> Any:
-    """Return the trainer of one library on the first batches of our sampler in their order, and the step end times."""
+    """Return the trainer of one library on the first batches of our sampler, in order, and the starts of its steps."""
     from datasets import Dataset
-    from transformers import TrainerCallback
 
     from tercet.data.sampling.sampler import GroupByLabelSampler
 
@@ -50,22 +51,13 @@ def make_trainer(options: dict[str, Any], output: str) -> Any:
     sampler = {"train_sampling_strategy": "sequential"} if is_tercet else {"batch_sampler": in_order}
     arguments = library.SentenceTransformerTrainingArguments(
         output, max_steps=steps, per_device_train_batch_size=size, learning_rate=5e-5, warmup_steps=0.1,
-        report_to="none", save_strategy="no", disable_tqdm=True, logging_steps=1, bf16=torch.cuda.is_available(),
-        dataloader_pin_memory=torch.cuda.is_available(), **sampler,
+        report_to="none", save_strategy="no", disable_tqdm=True, logging_steps=1, bf16=options["bf16"],
+        dataloader_pin_memory=torch.cuda.is_available(), use_cpu=not torch.cuda.is_available(), **sampler,
     )  # fmt: skip
 
-    step_ends: list[float] = []
-
-    class StepEnds(TrainerCallback):
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            step_ends.append(time.perf_counter())
-
     loss = losses.BatchSemiHardTripletLoss(model, margin=0.3)
-    return library.SentenceTransformerTrainer(
-        model=model, args=arguments, train_dataset=data, loss=loss, callbacks=[StepEnds()]
-    ), step_ends
+    trainer = library.SentenceTransformerTrainer(model=model, args=arguments, train_dataset=data, loss=loss)
+    return trainer, step_starts(trainer)
 
 
 def in_order(dataset: Any, batch_size: int, drop_last: bool, **_: Any) -> Any:
@@ -79,12 +71,12 @@ def one(options: dict[str, Any]) -> dict[str, Any]:
     """Train a few steps. Return the seconds and the loss of each step, and the peak memory of this process."""
     torch.set_num_threads(options["threads"])
     with tempfile.TemporaryDirectory() as output:
-        trainer, step_ends = make_trainer(options, output)
+        trainer, starts = make_trainer(options, output)
         spent, shapes = _profile(trainer) if options["profile"] else ({}, [])
         trainer.train()
-    seconds = [after - before for before, after in pairwise(step_ends)]
+    seconds = [after - before for before, after in pairwise(starts)]
     result: dict[str, Any] = {
-        "seconds": seconds[WARMUP - 1 :],
+        "seconds": seconds[WARMUP:],
         "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
         "peak_mib": peak_mib(),
         "gpu_peak_mib": torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None,
@@ -118,14 +110,9 @@ def _profile(trainer: Any) -> tuple[dict[str, list[float]], list[list[tuple[int,
     trainer.loss.compute_loss_from_embeddings = timed("loss", trainer.loss.compute_loss_from_embeddings)
     trainer.accelerator.backward = timed("backward", trainer.accelerator.backward)
     trainer.accelerator.clip_grad_norm_ = timed("clip gradients", trainer.accelerator.clip_grad_norm_)
-    create = trainer.create_optimizer
-
-    def create_optimizer(*args: Any, **kwargs: Any) -> Any:
-        optimizer = create(*args, **kwargs)
-        optimizer.step = timed("optimizer", optimizer.step)
-        return optimizer
-
-    trainer.create_optimizer = create_optimizer
+    started: list[float] = []
+    register_optimizer_step_pre_hook(lambda *_: started.append(time.perf_counter()))
+    register_optimizer_step_post_hook(lambda *_: spent["optimizer"].append(time.perf_counter() - started.pop()))
     trainer.model.register_forward_pre_hook(lambda *_: shapes.append([]))
     for module in trainer.model.transformer.auto_model.modules():
         if isinstance(module, torch.nn.Linear):
@@ -165,6 +152,7 @@ def main() -> None:
         "--loss-steps", type=int, default=50, help="steps without dropout, to compare losses; 0 for none"
     )
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--bf16", action="store_true", help="on a processor, measure both libraries in bfloat16, too")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -179,9 +167,9 @@ def main() -> None:
         options = {
             "data": str(arguments.data), "set": name, "dropout": True, "profile": False, "threads": arguments.threads,
             "model": model_folder(arguments.mpnet if model == "mpnet" else model), "steps": arguments.steps + WARMUP,
-            "batch_size": 256 if torch.cuda.is_available() else size,
+            "batch_size": 256 if torch.cuda.is_available() else size, "bf16": torch.cuda.is_available(),
         }  # fmt: skip
-        report["cases"].append(_case(options, arguments.rounds))
+        report["cases"].append(_case(options, arguments.rounds, arguments.bf16))
     if arguments.loss_steps:
         options |= {"set": "banking77", "model": model_folder("bundled"), "batch_size": 64, "dropout": False}
         options |= {"steps": arguments.loss_steps}
@@ -192,11 +180,14 @@ def main() -> None:
         arguments.output.write_text(json.dumps(report, indent=1))
 
 
-def _case(options: dict[str, Any], rounds: int) -> dict[str, Any]:
-    runs: dict[str, list[dict[str, Any]]] = {"tercet": [], "peer": []}
+def _case(options: dict[str, Any], rounds: int, bf16: bool) -> dict[str, Any]:
+    kinds = {"tercet": {}, "peer": {}}
+    if bf16:
+        kinds |= {f"{library}, bf16": {"bf16": True} for library in ("tercet", "peer")}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in kinds}
     for _ in range(rounds):
-        for library in runs:
-            runs[library].append(alone(__file__, options | {"library": library}))
+        for name, changes in kinds.items():
+            runs[name].append(alone(__file__, options | {"library": name.split(",")[0]} | changes))
     seconds = {name: statistics.median([s for run in group for s in run["seconds"]]) for name, group in runs.items()}
     peaks = {name: statistics.median(run["peak_mib"] for run in group) for name, group in runs.items()}
     profile = alone(__file__, options | {"library": "tercet", "profile": True})
@@ -207,9 +198,10 @@ def _case(options: dict[str, Any], rounds: int) -> dict[str, Any]:
         "fraction_of_bare_products": fraction, "runs": runs,
     }  # fmt: skip
     print(f"{case['set']}, {case['model']}, batch {case['batch_size']}")
-    ratio = seconds["peer"] / seconds["tercet"]
-    print(f"  per step {seconds['tercet']:.2f} s against {seconds['peer']:.2f} s: × {ratio:.2f}")
-    print(f"  peak {peaks['tercet']:.0f} MiB against {peaks['peer']:.0f}: × {peaks['tercet'] / peaks['peer']:.2f}")
+    for name in runs:
+        ratio, of_peak = seconds["peer"] / seconds[name], peaks[name] / peaks["peer"]
+        print(f"  {name:12s} {seconds[name]:.2f} s per step, {ratio:.2f} times as fast as the peer in float32", end="")
+        print(f"; peak {peaks[name]:.0f} MiB, {of_peak:.2f} of its peak")
     for part, time_of_part in profile["parts"].items():
         print(f"  {part:16s} {time_of_part * 1e3:8.1f} ms  {time_of_part / profile['step']:6.1%}")
     print(f"  bare products of the linear layers: {fraction:.0%} of a step", flush=True)

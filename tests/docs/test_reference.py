@@ -1,6 +1,7 @@
 """The reference has every command, option, field and make target, and documents none that does not exist."""
 
 import re
+import subprocess
 
 import pytest
 
@@ -96,6 +97,14 @@ def test_make_targets_in_the_docs_exist():
         text = page.read_text(encoding="utf-8")
         used = set(re.findall(r"`make ([\w-]+)", text)) | set(re.findall(r"^make ([\w-]+)", text, re.MULTILINE))
         assert used <= targets, f"{name(page)}: {used - targets}"
+
+
+def test_every_benchmark_takes_more_options():
+    targets = re.findall(r"^(bench-[\w-]+|gpu):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    words = ["make", "--dry-run", "--always-make", "BENCH=--more-options"]
+    for target in targets:
+        printed = subprocess.run([*words, target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert "--more-options" in printed, target
 
 
 def test_scripts_in_the_docs_exist():
