@@ -115,3 +115,24 @@ def test_the_forecast_is_logged_before_the_training(
     assert lines == ([] if printed is None else [printed])
     if printed:
         assert caplog.text.index(printed) < caplog.text.index("first step of the training")
+
+
+@pytest.mark.parametrize(
+    ("part", "seconds", "has_bfloat16", "suggested"),
+    [
+        ("encoder", 600.0, True, True),
+        ("both", 600.0, True, True),
+        ("head", 600.0, True, False),
+        ("encoder", 600.0, False, False),
+        ("encoder", 10.0, True, False),
+    ],
+)
+def test_a_long_training_of_the_encoder_is_told_of_bfloat16_where_the_device_computes_in_it(
+    part, seconds, has_bfloat16, suggested, bert, many, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(forecast, "remaining_seconds", lambda run, seconds_per_text: seconds)
+    monkeypatch.setattr(forecast, "has_bfloat16", lambda device: has_bfloat16)
+    caplog.set_level(logging.INFO, logger="tercet")
+    settings = RunSettings(train=part, epochs=None if part == "head" else 1, batch_size=8, samples_per_label=2)
+    train(many, tmp_path / "m", model=bert, device="cpu", settings=settings)
+    assert ("with bf16=True, the encoder is trained in less time" in caplog.text) == suggested

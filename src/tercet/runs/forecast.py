@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tercet._distributed import is_first_process
 from tercet.decisions.spaces import dimensions
+from tercet.encoder.devices import has_bfloat16
 from tercet.runs.time_limit import EMBEDDING_PER_STEP, in_words
 
 if TYPE_CHECKING:
@@ -53,7 +54,14 @@ class ForecastingEncoder:
                 more = " and the choice of the head" if self._run.stages.head and seconds < self._limit else ""
                 less = "" if self._run.best is None else ", or less if the encoder stops improving"
                 logger.info(f"the whole run takes about {in_words(seconds)}{more}{less}")
+                self._suggest_bfloat16()
         return embeddings
+
+    def _suggest_bfloat16(self) -> None:
+        run = self._run
+        trains_in_float32 = run.stages.encoder and not run.skip_encoder and not run.settings.bf16
+        if trains_in_float32 and has_bfloat16(run.trainer.args.device):
+            logger.info("this device computes in bfloat16: with bf16=True, the encoder is trained in less time")
 
 
 def remaining_seconds(run: "PlannedRun", seconds_per_text: float) -> float:
