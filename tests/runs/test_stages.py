@@ -117,15 +117,58 @@ def test_auto_with_few_rows_has_no_validation_rows_and_a_gentle_rate(bert, sente
     assert plan_stages(settings, data).few_rows
 
 
+def _repeated(sentences, labels, times):
+    """Return different sentences, `times` as many of each label."""
+    texts = [f"{text} {number}" for number in range(times) for text in sentences]
+    return Dataset.from_dict({"sentence": texts, "label": labels * times})
+
+
 def test_what_a_head_needs_with_few_rows_is_logged(bert, sentences, labels, tmp_path, caplog):
-    data = Dataset.from_dict({"sentence": sentences, "label": labels})
     settings = RunSettings(train="auto", batch_size=8, samples_per_label=2)
     with caplog.at_level("INFO", logger="tercet"):
-        train(data, tmp_path / "m", model=bert, device="cpu", settings=settings, eval_fraction=0)
+        train(
+            _repeated(sentences, labels, 2),
+            tmp_path / "m",
+            model=bert,
+            device="cpu",
+            settings=settings,
+            eval_fraction=0,
+        )
     assert (
         "a head helps the encoder only if it finds as many labels in cross-validation as a logistic regression on the "
         "untouched encoder" in caplog.text
     )
+
+
+def test_with_less_than_eight_rows_a_label_auto_trains_the_encoder_alone(bert, sentences, labels, tmp_path, caplog):
+    few = Dataset.from_dict({"sentence": sentences, "label": labels})
+    for part in ("auto", "encoder"):
+        settings = RunSettings(train=part, batch_size=8, samples_per_label=2)
+        with caplog.at_level("INFO", logger="tercet"):
+            run = train(few, tmp_path / part, model=bert, device="cpu", settings=settings, eval_fraction=0.25)
+        reason = run.record.choices.get("reason", "")
+        assert reason.startswith("no head, because half of the labels have fewer than 8 sentences") == (part == "auto")
+        assert caplog.text.count("no head, because half of the labels have fewer than 8 sentences") == 1
+    for name, weight in _weights(tmp_path / "auto").items():
+        assert torch.equal(weight, _weights(tmp_path / "encoder")[name])
+
+
+@pytest.mark.parametrize(
+    ("times", "changes", "tried"),
+    [
+        (1, {}, False),
+        (2, {}, True),
+        (1, {"train": "both"}, True),
+        (1, {"epochs": 2}, True),
+        (1, {"time_limit": 60}, True),
+        (1, {"dimension": 8}, True),
+        (1, {"multi_label": ";"}, True),
+    ],
+)
+def test_when_auto_tries_a_head(times, changes, tried, sentences, labels):
+    stages = plan_stages(RunSettings(**{"train": "auto", **changes}), _repeated(sentences, labels, times))
+    assert stages.head == tried
+    assert (stages.no_head_because is None) == tried
 
 
 @pytest.mark.parametrize(
@@ -142,10 +185,7 @@ def test_what_a_head_needs_with_few_rows_is_logged(bert, sentences, labels, tmp_
     ],
 )
 def test_with_few_rows_a_head_before_the_whole_training_must_beat_a_regression(changes, must, sentences, labels):
-    few = Dataset.from_dict({"sentence": sentences, "label": labels})
-    many = Dataset.from_dict({
-        "sentence": [f"{text} {number}" for number in range(4) for text in sentences], "label": labels * 4
-    })  # fmt: skip
+    few, many = (_repeated(sentences, labels, times) for times in (2, 4))
     settings = RunSettings(**{"train": "auto", **changes})
     assert plan_stages(settings, few).beat_regression == must
     assert not plan_stages(settings, many).beat_regression

@@ -13,6 +13,9 @@ from tercet.runs.settings import RunSettings
 # With fewer sentences per label than this, more and gentler steps are better.
 FEW_ROWS_PER_LABEL = 16
 EPOCHS_FEW_ROWS = 20.0
+# With fewer sentences per label than this, a head before these epochs made the trained encoder worse, or as good
+# (docs/concepts/measured-quality.md).
+ROWS_PER_LABEL_FOR_HEAD = 8
 _EPOCHS = 3.0
 # A head separates few sentences of a label by the default margin of 0.3 before the encoder is trained, which leaves
 # little to learn: a larger one raises MAP@R by 0.01 to 0.03 (docs/concepts/measured-quality.md).
@@ -27,8 +30,8 @@ _HIGHEST_RATE = 2e-4
 _LORA_RATE = 10
 
 
-def has_few_rows(data: Any, multi_label: str | None = None) -> bool:
-    """Return whether half of the labels of a data set have fewer than `FEW_ROWS_PER_LABEL` rows; False for triplets.
+def has_few_rows(data: Any, multi_label: str | None = None, fewer_than: int = FEW_ROWS_PER_LABEL) -> bool:
+    """Return whether half of the labels of a data set have fewer than `fewer_than` rows; False for triplets.
 
     `multi_label` is the separator of the labels, if rows have several.
     """
@@ -38,7 +41,7 @@ def has_few_rows(data: Any, multi_label: str | None = None) -> bool:
     if multi_label is not None:
         sets = number_label_sets(label_values(data), multi_label)[0]
         counts = np.bincount([label for ids in sets for label in ids])
-    return bool(np.median(counts) < FEW_ROWS_PER_LABEL)
+    return bool(np.median(counts) < fewer_than)
 
 
 def choose_schedule(settings: RunSettings, *, few_rows: bool, width: int) -> RunSettings:

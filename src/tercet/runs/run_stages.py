@@ -1,5 +1,6 @@
 """The stages of a run: measure, train a head, train the encoder, and measure again."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ from tercet.trainer.checkpoints.best_state import KeepBest
 from tercet.trainer.evaluation.distributed_encoder import DistributedEncoder
 from tercet.trainer.logs.callbacks import StopOnInterrupt
 from tercet.trainer.trainer import SentenceTransformerTrainer
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -118,6 +121,9 @@ def run_stages(run: PlannedRun) -> StageResults:
     if run.stages.head:
         with run.timing("head"):
             reference, seconds_per_row = _train_head(run, result, encoder, embedded)
+    elif run.stages.no_head_because is not None:
+        result.choice = HeadChoice(head=None, settings=None, scores=[], reason=run.stages.no_head_because)
+        logger.info(result.choice.reason)
     if run.stages.encoder and not run.skip_encoder:
         steps = _plan_steps(run, seconds_per_row)
         if run.settings.time_limit is not None and steps:  # So that a run with the settings of the record repeats this.

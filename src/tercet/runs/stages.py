@@ -23,7 +23,12 @@ from tercet.heads import HeadChoice
 from tercet.heads.labels import labels_from_ids
 from tercet.losses import NestedTripletLoss
 from tercet.runs.build import build_loss, label_names_of
-from tercet.runs.recipe import EPOCHS_FEW_ROWS, MARGIN_FEW_ROWS_AFTER_HEAD, has_few_rows
+from tercet.runs.recipe import (
+    EPOCHS_FEW_ROWS,
+    MARGIN_FEW_ROWS_AFTER_HEAD,
+    ROWS_PER_LABEL_FOR_HEAD,
+    has_few_rows,
+)
 from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
 from tercet.trainer import first_head
 from tercet.trainer.loss.kinds import innermost
@@ -42,6 +47,7 @@ class Stages:
 
     Attributes:
         head: whether a linear head is trained, or may be.
+        no_head_because: the reason why a run that may train a head does not even try one; None if it does.
         encoder: whether the encoder is trained.
         chooses: whether cross-validation and validation rows choose what is kept.
         few_rows: whether the labels have few sentences each.
@@ -58,6 +64,7 @@ class Stages:
     encoder: bool
     chooses: bool
     few_rows: bool
+    no_head_because: str | None = None
     trains_few_rows_long: bool = False
     beat_regression: bool = False
     validation: np.ndarray
@@ -90,13 +97,25 @@ def plan_stages(settings: RunSettings, train_data: Dataset) -> Stages:
     has_limit = settings.max_steps > 0 or settings.time_limit is not None
     all_epochs = not has_limit and (settings.epochs or EPOCHS_FEW_ROWS) >= EPOCHS_FEW_ROWS
     is_long = few_rows and all_epochs and settings.train != "head"
+    chooses_by_accuracy = is_auto and is_long and settings.multi_label is None
+    no_head_because = None
+    if (
+        chooses_by_accuracy
+        and settings.dimension is None
+        and has_few_rows(train_data, fewer_than=ROWS_PER_LABEL_FOR_HEAD)
+    ):
+        no_head_because = (
+            f"no head, because half of the labels have fewer than {ROWS_PER_LABEL_FOR_HEAD} sentences: with so few, "
+            "the encoder alone was as good or better; train='both' trains a head, too"
+        )
     return Stages(
-        head=settings.train != "encoder",
+        head=settings.train != "encoder" and no_head_because is None,
+        no_head_because=no_head_because,
         encoder=settings.train != "head",
         chooses=is_auto,
         few_rows=few_rows,
         trains_few_rows_long=is_long,
-        beat_regression=is_auto and is_long and settings.multi_label is None,
+        beat_regression=chooses_by_accuracy,
         validation=_validation_rows(train_data, settings) if is_auto and not few_rows else np.empty(0, np.int64),
     )
 
