@@ -117,7 +117,7 @@ bench-variants: $(VENV)/.test
 
 bench-label-issues: $(VENV)/.test
 	$(BIN)/python benchmarks/label_issues.py --data $(DATA) $(BENCH) --output label_issues.json
-	$(BIN)/python benchmarks/without_label_issues.py --data $(DATA) $(BENCH) --output without_label_issues.json
+	$(BIN)/python benchmarks/without_label_issues.py --data $(DATA) --output without_label_issues.json
 
 bench-margins: $(VENV)/.test
 	$(BIN)/python benchmarks/margins.py --data $(DATA) $(BENCH) --output margins.json

@@ -135,4 +135,4 @@ def test_a_long_training_of_the_encoder_is_told_of_bfloat16_where_the_device_com
     caplog.set_level(logging.INFO, logger="tercet")
     settings = RunSettings(train=part, epochs=None if part == "head" else 1, batch_size=8, samples_per_label=2)
     train(many, tmp_path / "m", model=bert, device="cpu", settings=settings)
-    assert ("with bf16=True, the encoder is trained in less time" in caplog.text) == suggested
+    assert ("with bf16=True, the training of the encoder usually takes less time" in caplog.text) == suggested

@@ -295,3 +295,18 @@ def test_a_run_whose_model_could_not_be_saved_is_resumed_to_the_same_model(bert,
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert resumed.record.choices.get("validation") == expected.record.choices.get("validation")
     assert not (tmp_path / "m.checkpoints").exists()
+
+
+def test_a_resumed_run_keeps_the_margin_after_the_head(bert, sentences, labels, tmp_path, monkeypatch):
+    data = _repeated(sentences, labels, 2)
+    settings = RunSettings(train="both", batch_size=8, samples_per_label=2)
+    options = {"model": bert, "device": "cpu", "eval_fraction": 0, "show_progress_bar": False}
+    train(data, tmp_path / "whole", settings=settings, **options)
+    with interrupted_at(11, monkeypatch):
+        train(data, tmp_path / "m", settings=settings, **options)
+    with pytest.raises(DataError, match="margin was None, now it is 0.3"):
+        train(data, tmp_path / "m", settings=replace(settings, margin=0.3), resume=True, **options)
+    resumed = train(data, tmp_path / "m", settings=settings, resume=True, **options)
+    assert resumed.record.settings["margin"] == 0.5
+    one, two = _weights(tmp_path / "whole"), _weights(tmp_path / "m")
+    assert all(torch.equal(one[name], two[name]) for name in one)

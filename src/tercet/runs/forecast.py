@@ -61,7 +61,9 @@ class ForecastingEncoder:
         run = self._run
         trains_in_float32 = run.stages.encoder and not run.skip_encoder and not run.settings.bf16
         if trains_in_float32 and has_bfloat16(run.trainer.args.device):
-            logger.info("this device computes in bfloat16: with bf16=True, the encoder is trained in less time")
+            logger.info(
+                "this device computes in bfloat16: with bf16=True, the training of the encoder usually takes less time"
+            )
 
 
 def remaining_seconds(run: "PlannedRun", seconds_per_text: float) -> float:

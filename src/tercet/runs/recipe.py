@@ -18,7 +18,7 @@ EPOCHS_FEW_ROWS = 20.0
 ROWS_PER_LABEL_FOR_HEAD = 8
 _EPOCHS = 3.0
 # A head separates few sentences of a label by the default margin of 0.3 before the encoder is trained, which leaves
-# little to learn: a larger one raises MAP@R by 0.01 to 0.03 (docs/concepts/measured-quality.md).
+# little to learn: a larger one raises MAP@R by 0.01 to 0.03 (dev/LOG.md).
 MARGIN_FEW_ROWS_AFTER_HEAD = 0.5
 # With a time limit, the limit decides; more epochs than this gain little.
 _MAX_EPOCHS = 10.0

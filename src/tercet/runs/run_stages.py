@@ -52,7 +52,7 @@ class PlannedRun:
         clock: the time of the start, by `time.monotonic`.
         show_progress_bar: whether to show progress bars.
         classifier: fits the classifier at the end; None for none.
-        margin_chosen: whether the margin was chosen, and not given.
+        margin_chosen: whether the margin was chosen by Tercet, and not given.
         skip_encoder: whether the encoder is not trained, although the stages have it.
         warnings: the warnings so far.
         seconds: the seconds of each part of the run.

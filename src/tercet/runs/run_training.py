@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,10 @@ def run_training(
             during = evaluation.evaluator() if evaluation and settings.eval_steps is not None else None
             rows = stages.rows_to_train_on(data.train)
             trainer = build_trainer(model, rows, settings, checkpoints, callbacks, during)
-        _set_identity(trainer, settings, data.evaluation, extra_settings)
+        # The margin of such a run is known after the head is chosen, see `use_margin_after_head`.
+        has_open_margin = margin_chosen and stages.head and stages.full_training_few_rows
+        identity = replace(settings, margin=None) if has_open_margin else settings
+        _set_identity(trainer, identity, data.evaluation, extra_settings)
         run = PlannedRun(
             settings=settings, time_limit=settings.time_limit, stages=stages, data=data,
             evaluation=evaluation, trainer=trainer,
@@ -193,7 +196,7 @@ def _set_identity(
     eval_data: Dataset | None,
     extra_settings: Mapping[str, Any],
 ) -> None:
-    """Give the trainer what its checkpoints store about the run, before the first step: its identity."""
+    """Give the trainer the identity of the run, which its checkpoints store. Call this before the first step."""
     free = {item.name for item in fields(RunSettings) if item.metadata.get("free_on_resume")}
     trainer.run_settings = {name: value for name, value in asdict(settings).items() if name not in free}
     trainer.run_setting_defaults = asdict(RunSettings())

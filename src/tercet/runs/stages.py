@@ -51,7 +51,8 @@ class Stages:
         encoder: whether the encoder is trained.
         chooses: whether cross-validation and validation rows choose what is kept.
         few_rows: whether the labels have few sentences each.
-        trains_few_rows_long: whether an encoder whose labels have few sentences is trained for all its epochs.
+        full_training_few_rows: whether labels have few sentences each, and the encoder is trained for at least
+            `EPOCHS_FEW_ROWS` epochs.
         beat_regression: whether a head must be at least as accurate as a logistic regression on the untouched encoder.
             With few rows of each label, a head may fit the training rows: MAP@R of the frozen embeddings rises in
             cross-validation, but the trained encoder ends worse than without it, see docs/concepts/measured-quality.md.
@@ -65,7 +66,7 @@ class Stages:
     chooses: bool
     few_rows: bool
     no_head_because: str | None = None
-    trains_few_rows_long: bool = False
+    full_training_few_rows: bool = False
     beat_regression: bool = False
     validation: np.ndarray
 
@@ -114,7 +115,7 @@ def plan_stages(settings: RunSettings, train_data: Dataset) -> Stages:
         encoder=settings.train != "head",
         chooses=is_auto,
         few_rows=few_rows,
-        trains_few_rows_long=is_long,
+        full_training_few_rows=is_long,
         beat_regression=chooses_by_accuracy,
         validation=_validation_rows(train_data, settings) if is_auto and not few_rows else np.empty(0, np.int64),
     )
@@ -174,19 +175,19 @@ def add_head(
 def use_margin_after_head(
     trainer: SentenceTransformerTrainer, settings: RunSettings, stages: Stages, *, margin_chosen: bool
 ) -> RunSettings:
-    """Give the default loss a larger margin, if few sentences of each label were fitted by a head. Return the settings.
+    """Raise the default margin of the default loss after a head on few sentences. Return the settings.
 
-    Such a head separates the training sentences, so with the margin for an encoder alone, hardly a triplet is left.
+    Such a head separates the training sentences, so with the default margin hardly any triplet has a loss.
 
     Args:
         trainer: the trainer of the encoder, before its training.
         settings: the settings of the run.
         stages: what the run trains.
-        margin_chosen: whether the margin was chosen, and not given.
+        margin_chosen: whether the margin was chosen by Tercet, and not given.
     """
     used = (settings.loss, settings.distance, settings.margin, settings.label_levels, settings.multi_label)
     is_default = used == (RunSettings().loss, DEFAULT_DISTANCE, DEFAULT_MARGIN, None, None)
-    if not (stages.trains_few_rows_long and margin_chosen and is_default):
+    if not (stages.full_training_few_rows and margin_chosen and is_default):
         return settings
     loss: Any = innermost(trainer.loss)
     loss.margin = MARGIN_FEW_ROWS_AFTER_HEAD

@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tercet.encoder.packing import layer_functions, layers
-from tercet.encoder.packing.layers import find_layers
+from tercet.encoder.packing.layers import find_layers, run_layers
 from tests.encoder.tiny import gradients_of, run_packed, runs_packed, tiny, token_ids
 
 KINDS = ["bert", "roberta", "xlm-roberta", "camembert", "mpnet", "distilbert"]
@@ -243,13 +243,27 @@ def test_products_in_bfloat16_on_a_cpu_have_few_sizes(bert):
     run_packed(transformer, token_ids())  # the self-check
     with torch.autocast("cpu", dtype=torch.bfloat16):
         run_packed(transformer, token_ids())
-        for lengths in ([5, 9], [20, 43], [30, 30, 10], [64, 64]):
+        for lengths, multiple in (([5, 9], 8), ([20, 43], 8), ([30, 30, 10], 64), ([64, 64], 64)):
             with _Rows() as rows:
                 loss_gradients(transformer, run_packed(transformer, token_ids(lengths)))
-            assert rows.numbers == {64 * math.ceil(sum(lengths) / 64)}
+            assert rows.numbers == {multiple * math.ceil(sum(lengths) / multiple)}
     with _Rows() as rows:
         loss_gradients(transformer, run_packed(transformer, token_ids([5, 9])))
     assert rows.numbers == {14}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_gradients_are_finite_in_any_precision(dtype, bert):
+    """Fresh biases are zero, so rows of zeros would have no variance in the norms."""
+    transformer = tiny("bert", bert, dtype=torch.float32)
+    for name, parameter in transformer.named_parameters():
+        if name.endswith("bias"):
+            parameter.data.zero_()
+    layers = find_layers(transformer.auto_model.to(dtype))
+    x = torch.randn(10, layers[0].out.weight.shape[0]).to(dtype).requires_grad_()
+    run_layers(layers, x, lambda q, k, v, dropout: v.contiguous()).float().square().sum().backward()
+    found = [x.grad, *(parameter.grad for layer in layers for parameter in layer.down.parameters())]
+    assert all(bool(gradient.isfinite().all()) for gradient in found)
 
 
 class _Launches(TorchDispatchMode):

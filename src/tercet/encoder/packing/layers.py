@@ -102,11 +102,13 @@ class _Found:
         )
 
 
-# On a CPU, oneDNN compiles a product in these precisions for each new number of rows. That takes some milliseconds, and
-# up to a megabyte that is kept. Nearly every batch has another number of tokens, so it is rounded up to a multiple of
-# `_TOKENS_MULTIPLE`: after 160 steps in bfloat16, a process then had 1.7 GiB of memory instead of 2.5.
-_COMPILED_PRODUCTS = {("cpu", torch.bfloat16), ("cpu", torch.float16)}
-_TOKENS_MULTIPLE = 64
+# On a CPU, oneDNN compiles a product in bfloat16 for each new number of rows. That takes some milliseconds, and up to a
+# megabyte that is kept. Nearly every batch has another number of tokens, so it is rounded up to a multiple of
+# `_TOKENS_MULTIPLE`: after 160 steps, a process then had 1.7 GiB of memory instead of 2.5. For a single query that is
+# too much work, so a shorter row is rounded up to a multiple of `_FEW_TOKENS_MULTIPLE`. Not in float16, in which the
+# gradients of rows of zeros are NaN.
+_COMPILED_PRODUCTS = {("cpu", torch.bfloat16)}
+_TOKENS_MULTIPLE, _FEW_TOKENS_MULTIPLE = 64, 8
 
 # Reading the parts of all layers takes a millisecond, which is much beside a step on a GPU.
 _found: "WeakKeyDictionary[nn.Module, _Found]" = WeakKeyDictionary()
@@ -153,7 +155,8 @@ def run_layers(layers: list[Layer], x: Tensor, attention: Attention) -> Tensor:
         x: the embeddings of the tokens `(num_tokens, hidden_size)`.
     """
     dtype, num_tokens = autocast_dtype(x.device) or layers[0].out.weight.dtype, len(x)
-    unused = -num_tokens % _TOKENS_MULTIPLE if (x.device.type, dtype) in _COMPILED_PRODUCTS else 0
+    multiple = _TOKENS_MULTIPLE if num_tokens > _TOKENS_MULTIPLE else _FEW_TOKENS_MULTIPLE
+    unused = -num_tokens % multiple if (x.device.type, dtype) in _COMPILED_PRODUCTS else 0
     x = _with_unused_rows(x, unused)
     for layer in layers:
         weights, biases = zip(*((linear.weight, linear.bias) for linear in layer.projections), strict=True)
@@ -174,7 +177,7 @@ def run_layers(layers: list[Layer], x: Tensor, attention: Attention) -> Tensor:
 
 
 def _with_unused_rows(x: Tensor, unused: int) -> Tensor:
-    """Return `x` `(num_tokens, dim)` and below it so many rows of zeros."""
+    """Return `x` `(num_tokens, dim)` with `unused` rows of zeros at its end."""
     return F.pad(x, (0, 0, 0, unused)) if unused else x
 
 

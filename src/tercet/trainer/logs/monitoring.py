@@ -32,6 +32,7 @@ class MonitoringTrainer(CollatingAheadTrainer):
         reset_warnings(self.loss)
 
     def _check_finite(self) -> None:
+        """Raise an error if a weight is not finite. `CheckpointingTrainer` has it, because it names a checkpoint."""
         raise NotImplementedError
 
     def _defers_reading(self) -> bool:
