@@ -271,3 +271,41 @@ def test_json_is_read_as_it_was_written(tmp_path):
     (tmp_path / "a.json").write_text("[1]")
     with pytest.raises(ModelError, match="must contain a JSON object, but it contains a list"):
         read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("when", ["the folder exists", "it is removed"])
+def test_ctrl_c_at_a_hidden_folder_leaves_nothing_after_the_next_write(when, tmp_path, monkeypatch):
+    def interrupted(function):
+        def run(*arguments, **options):
+            monkeypatch.undo()
+            if when == "the folder exists":
+                function(*arguments, **options)
+            raise KeyboardInterrupt
+
+        return run
+
+    file = tmp_path / "out" / "compare.json"
+    write = partial(_write_text, file)
+    write("one")
+    if when == "the folder exists":
+        monkeypatch.setattr(type(file), "mkdir", _only_hidden(type(file).mkdir, interrupted(type(file).mkdir)))
+    else:
+        monkeypatch.setattr(shutil, "rmtree", interrupted(shutil.rmtree))
+    with pytest.raises(KeyboardInterrupt):
+        write("two")
+    write("three")
+    assert os.listdir(tmp_path / "out") == ["compare.json"]
+    assert file.read_text() == "three"
+
+
+def _write_text(file, text):
+    with atomic_file(file) as new:
+        new.write_text(text)
+
+
+def _only_hidden(function, of_hidden):
+    def run(path, *arguments, **options):
+        chosen = of_hidden if path.name.startswith(".tercet-") and "mode" in options else function
+        return chosen(path, *arguments, **options)
+
+    return run

@@ -119,8 +119,8 @@ def staging(target: Path) -> Iterator[Path]:
     """
     name = secrets.token_hex(4)
     stage = target / f"{_INSIDE}{name}" if target.is_dir() else target.parent / f"{name_for(target)}-{name}"
-    stage.mkdir(mode=0o700)  # Fails if the name exists, even as a symbolic link.
-    try:
+    try:  # Ctrl-C may come as soon as the folder exists.
+        stage.mkdir(mode=0o700)  # Fails if the name exists, even as a symbolic link.
         yield stage
     finally:
         if not files_in(stage / "old"):  # Else an error left the old files there, and the next writer exchanges them.
@@ -144,11 +144,13 @@ def remove_leftovers(target: Path, last: Iterable[str] = ()) -> None:
 
 
 def _remove(stage: Path, target: Path) -> None:
-    with suppress(OSError):
-        (stage / "ready").unlink(missing_ok=True)  # first, because without its other files it describes no exchange
-        shutil.rmtree(stage)
-    if os.path.lexists(stage):
-        keep_lock_file(target)
+    try:
+        with suppress(OSError):
+            (stage / "ready").unlink(missing_ok=True)  # first, because without its other files it describes no exchange
+            shutil.rmtree(stage)
+    finally:  # also at Ctrl-C, so that the next writer looks for leftovers
+        if os.path.lexists(stage):
+            keep_lock_file(target)
 
 
 def _open_to_readers(folder: Path) -> None:
