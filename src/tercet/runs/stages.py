@@ -107,7 +107,7 @@ def plan_stages(settings: RunSettings, train_data: Dataset) -> Stages:
     ):
         no_head_because = (
             f"no head, because half of the labels have fewer than {ROWS_PER_LABEL_FOR_HEAD} sentences: with so few, "
-            "the encoder alone was as good or better; train='both' trains a head, too"
+            "the encoder alone was as good or better"
         )
     return Stages(
         head=settings.train != "encoder" and no_head_because is None,
