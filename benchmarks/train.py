@@ -202,11 +202,11 @@ def _case(options: dict[str, Any], rounds: int, bf16: bool) -> dict[str, Any]:
         "fraction_of_bare_products": fraction, "runs": runs,
     }  # fmt: skip
     print(f"{case['set']}, {case['model']}, batch {case['batch_size']}")
-    for name in runs:
-        peer = name.replace("tercet", "peer")
-        ratio, of_peak = seconds[peer] / seconds[name], peaks[name] / peaks[peer]
-        print(f"  {name:12s} {seconds[name]:.3f} s per step, peak {peaks[name]:.0f} MiB; the peer", end="")
-        print(f" in this precision: × {ratio:.2f}, memory × {of_peak:.2f}")
+    for ours in (name for name in runs if name.startswith("tercet")):
+        peer = ours.replace("tercet", "peer")
+        ratio, of_peak = seconds[peer] / seconds[ours], peaks[ours] / peaks[peer]
+        print(f"  {ours}: per step {seconds[ours]:.3f} s against {seconds[peer]:.3f} s: × {ratio:.2f}")
+        print(f"    peak {peaks[ours]:.0f} MiB against {peaks[peer]:.0f}: × {of_peak:.2f}")
     for part, time_of_part in profile["parts"].items():
         print(f"  {part:16s} {time_of_part * 1e3:8.1f} ms  {time_of_part / profile['step']:6.1%}")
     print(f"  bare products of the linear layers: {fraction:.0%} of a step", flush=True)

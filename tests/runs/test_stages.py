@@ -124,16 +124,10 @@ def _repeated(sentences, labels, times):
 
 
 def test_what_a_head_needs_with_few_rows_is_logged(bert, sentences, labels, tmp_path, caplog):
+    data = _repeated(sentences, labels, 2)
     settings = RunSettings(train="auto", batch_size=8, samples_per_label=2)
     with caplog.at_level("INFO", logger="tercet"):
-        train(
-            _repeated(sentences, labels, 2),
-            tmp_path / "m",
-            model=bert,
-            device="cpu",
-            settings=settings,
-            eval_fraction=0,
-        )
+        train(data, tmp_path / "m", model=bert, device="cpu", settings=settings, eval_fraction=0)
     assert (
         "a head helps the encoder only if it finds as many labels in cross-validation as a logistic regression on the "
         "untouched encoder" in caplog.text

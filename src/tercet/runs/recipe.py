@@ -1,5 +1,6 @@
 """Choose the number of epochs and the learning rate of a run by its data and its encoder."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from tercet.runs.settings import RunSettings
 # With fewer sentences per label than this, more and gentler steps are better.
 FEW_ROWS_PER_LABEL = 16
 EPOCHS_FEW_ROWS = 20.0
-# With fewer sentences per label than this, a head before these epochs made the trained encoder worse, or as good
+# With fewer sentences per label than this, the encoder alone was mostly as good as after a head, or better
 # (docs/concepts/measured-quality.md).
 ROWS_PER_LABEL_FOR_HEAD = 8
 _EPOCHS = 3.0
@@ -30,18 +31,26 @@ _HIGHEST_RATE = 2e-4
 _LORA_RATE = 10
 
 
-def has_few_rows(data: Any, multi_label: str | None = None, fewer_than: int = FEW_ROWS_PER_LABEL) -> bool:
-    """Return whether half of the labels of a data set have fewer than `fewer_than` rows; False for triplets.
+def has_few_rows(data: Any, multi_label: str | None = None) -> bool:
+    """Return whether half of the labels of a data set have fewer than `FEW_ROWS_PER_LABEL` rows; False for triplets.
+
+    `multi_label` is the separator of the labels, if rows have several.
+    """
+    return median_rows_per_label(data, multi_label) < FEW_ROWS_PER_LABEL
+
+
+def median_rows_per_label(data: Any, multi_label: str | None = None) -> float:
+    """Return the median number of rows of a label; infinite for triplets and without rows.
 
     `multi_label` is the separator of the labels, if rows have several.
     """
     if "label" not in data.column_names or len(data) == 0:
-        return False
+        return math.inf
     counts = np.unique(label_ids_of(data), return_counts=True)[1]
     if multi_label is not None:
         sets = number_label_sets(label_values(data), multi_label)[0]
         counts = np.bincount([label for ids in sets for label in ids])
-    return bool(np.median(counts) < fewer_than)
+    return float(np.median(counts))
 
 
 def choose_schedule(settings: RunSettings, *, few_rows: bool, width: int) -> RunSettings:

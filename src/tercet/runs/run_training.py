@@ -36,7 +36,7 @@ from tercet.runs.run_record import extend_training_record
 from tercet.runs.run_stages import PlannedRun, run_stages
 from tercet.runs.settings import RunSettings
 from tercet.runs.source_names import DEFAULT_NAMES, Names
-from tercet.runs.stages import Stages, plan_stages
+from tercet.runs.stages import Stages, may_raise_margin, plan_stages
 from tercet.runs.tracking import Trackers
 from tercet.trainer.checkpoints.best_state import KeepBest
 from tercet.trainer.checkpoints.run_identity import data_identity
@@ -133,9 +133,8 @@ def run_training(
             during = evaluation.evaluator() if evaluation and settings.eval_steps is not None else None
             rows = stages.rows_to_train_on(data.train)
             trainer = build_trainer(model, rows, settings, checkpoints, callbacks, during)
-        # The margin of such a run is known after the head is chosen, see `use_margin_after_head`.
-        has_open_margin = margin_chosen and stages.head and stages.full_training_few_rows
-        identity = replace(settings, margin=None) if has_open_margin else settings
+        is_open = may_raise_margin(settings, stages, margin_chosen=margin_chosen)  # known after the head is chosen
+        identity = replace(settings, margin=None) if is_open else settings
         _set_identity(trainer, identity, data.evaluation, extra_settings)
         run = PlannedRun(
             settings=settings, time_limit=settings.time_limit, stages=stages, data=data,

@@ -25,9 +25,10 @@ from tercet.losses import NestedTripletLoss
 from tercet.runs.build import build_loss, label_names_of
 from tercet.runs.recipe import (
     EPOCHS_FEW_ROWS,
+    FEW_ROWS_PER_LABEL,
     MARGIN_FEW_ROWS_AFTER_HEAD,
     ROWS_PER_LABEL_FOR_HEAD,
-    has_few_rows,
+    median_rows_per_label,
 )
 from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
 from tercet.trainer import first_head
@@ -85,7 +86,8 @@ def plan_stages(settings: RunSettings, train_data: Dataset) -> Stages:
     Raises:
         DataError: the data are triplets, but a head needs labels.
     """
-    few_rows = has_few_rows(train_data, settings.multi_label)
+    rows_per_label = median_rows_per_label(train_data, settings.multi_label)
+    few_rows = rows_per_label < FEW_ROWS_PER_LABEL
     if settings.uses_triplets:
         if settings.train in ("head", "both") or settings.dimension is not None:
             raise DataError(
@@ -100,14 +102,10 @@ def plan_stages(settings: RunSettings, train_data: Dataset) -> Stages:
     is_long = few_rows and all_epochs and settings.train != "head"
     chooses_by_accuracy = is_auto and is_long and settings.multi_label is None
     no_head_because = None
-    if (
-        chooses_by_accuracy
-        and settings.dimension is None
-        and has_few_rows(train_data, fewer_than=ROWS_PER_LABEL_FOR_HEAD)
-    ):
+    if chooses_by_accuracy and settings.dimension is None and rows_per_label < ROWS_PER_LABEL_FOR_HEAD:
         no_head_because = (
-            f"no head, because half of the labels have fewer than {ROWS_PER_LABEL_FOR_HEAD} sentences: with so few, "
-            "the encoder alone was as good or better"
+            f"no head, because half of the labels have fewer than {ROWS_PER_LABEL_FOR_HEAD} sentences, and for such "
+            "labels the encoder alone was mostly as good or better"
         )
     return Stages(
         head=settings.train != "encoder" and no_head_because is None,
@@ -172,6 +170,13 @@ def add_head(
     )
 
 
+def may_raise_margin(settings: RunSettings, stages: Stages, *, margin_chosen: bool) -> bool:
+    """Return whether `use_margin_after_head` changes the margin if the run gets a head. Args as there."""
+    used = (settings.loss, settings.distance, settings.margin, settings.label_levels, settings.multi_label)
+    is_default = used == (RunSettings().loss, DEFAULT_DISTANCE, DEFAULT_MARGIN, None, None)
+    return stages.head and stages.full_training_few_rows and margin_chosen and is_default
+
+
 def use_margin_after_head(
     trainer: SentenceTransformerTrainer, settings: RunSettings, stages: Stages, *, margin_chosen: bool
 ) -> RunSettings:
@@ -185,9 +190,7 @@ def use_margin_after_head(
         stages: what the run trains.
         margin_chosen: whether the margin was chosen by Tercet, and not given.
     """
-    used = (settings.loss, settings.distance, settings.margin, settings.label_levels, settings.multi_label)
-    is_default = used == (RunSettings().loss, DEFAULT_DISTANCE, DEFAULT_MARGIN, None, None)
-    if not (stages.full_training_few_rows and margin_chosen and is_default):
+    if not may_raise_margin(settings, stages, margin_chosen=margin_chosen):
         return settings
     loss: Any = innermost(trainer.loss)
     loss.margin = MARGIN_FEW_ROWS_AFTER_HEAD
