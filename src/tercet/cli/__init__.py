@@ -22,7 +22,7 @@ search.py, duplicates.py, fix.py and demo.py. What they consist of:
     outputs.py              checks of paths, and writing of tables
     command_errors.py       errors → one line and an exit code
     console.py              notes, results, tables of metrics, loading of models
-    waiting_threads.py      how long a thread that waits keeps its processor
+    threads.py              the number of threads, and how long they wait for each other
     streams.py              guarded standard output and standard error
     evaluations.py          printing of the metrics of a model
     comparison_tables.py    printing of the tables of a comparison

@@ -21,7 +21,7 @@ from tercet.cli import (
     train,
 )
 from tercet.cli.choices import CatalogueCommand, CatalogueGroup
-from tercet.cli.waiting_threads import wait_briefly
+from tercet.cli.threads import set_threads
 
 app = typer.Typer(
     name="tercet",
@@ -58,4 +58,4 @@ def main(
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
     """Train text-embedding models with triplet losses, on labelled sentences or on given triplets."""
-    wait_briefly()
+    set_threads()

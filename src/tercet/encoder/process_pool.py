@@ -1,7 +1,6 @@
 """Encode in several processes, each with a copy of the model on a device of its own."""
 
 import math
-import os
 import queue
 import signal
 import threading
@@ -61,7 +60,7 @@ def start_pool(model: Any, devices: Sequence[str | torch.device] | None = None) 
     context = mp.get_context("spawn")
     inputs, outputs = context.Queue(), context.Queue()
     call = context.RawValue("Q", 0)  # In shared memory: only this process writes it.
-    threads = max(1, (os.cpu_count() or 1) // len(devices))
+    threads = max(1, torch.get_num_threads() // len(devices))
     processes = [
         context.Process(target=_work, args=(device, model, inputs, outputs, call, threads), daemon=True)
         for device in devices
