@@ -177,14 +177,17 @@ def print_before_and_after(bench: Bench, chosen: Iterable[tuple[str, str]], seed
     """Print what the default runs measured themselves, before and after: the table of the README."""
     columns, title = [], "The default run, before → after, as `tercet train` prints it"
     for encoder, name in chosen:
-        records = [bench.run(Case(encoder, name, "auto", seed)).get("record") for seed in seeds]
-        if None in records:
+        runs = [bench.run(Case(encoder, name, "auto", seed)) for seed in seeds]
+        if not all("record" in run for run in runs):
             print(f"{name}, {encoder}: a run has no record, because an older version of this script made it")
             continue
-        columns.append([f"{name}, {encoder}", *_before_and_after(records)])
+        columns.append([f"{name}, {encoder}", *_before_and_after([run["record"] for run in runs]), own_accuracy(runs)])
     if not columns:
         return
-    names = ["MAP@R", "recall@1", "recall@10", *(f"accuracy of {kind.replace('_', ' ')}, %" for kind in CLASSIFIERS)]
+    names = [
+        "MAP@R", "recall@1", "recall@10", *(f"accuracy of {kind.replace('_', ' ')}, %" for kind in CLASSIFIERS),
+        "accuracy of the saved classifier, %",
+    ]  # fmt: skip
     header, *rows = zip(*columns, strict=True)
     print_table(["", *header], [[name, *row] for name, row in zip(names, rows, strict=True)], title)
 

@@ -1,0 +1,33 @@
+"""The tables of `benchmarks/quality.py` can be printed from the results in the repository, without a run."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.child import ENVIRONMENT
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        ("--tables full --modes untouched auto --sets banking77 clinc150 hwu64", "| MAP@R | 0.420 → 0.853 ± 0.001 |"),
+        ("--tables full --modes untouched auto --sets hwu64 --seeds 0 --bf16", "| accuracy of the saved classifier, %"),
+        ("--tables few --few 5 --modes untouched encoder both --sets hwu64 --bf16", "| 0.779 ± 0.008 |"),
+    ],
+)
+def test_tables_of_quality_come_from_the_results_in_the_repository(selection, expected, tmp_path):
+    results = tmp_path / "quality.json"
+    shutil.copy(BENCHMARKS / "results" / "quality.json", results)
+    command = [BENCHMARKS / "quality.py", "--data", tmp_path / "absent", "--encoders", "MiniLM", "--skip-peer"]
+    done = subprocess.run(
+        [sys.executable, *map(str, command), "--output", str(results), *selection.split()],
+        text=True, capture_output=True, timeout=300, env=ENVIRONMENT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout
+    assert results.read_bytes() == (BENCHMARKS / "results" / "quality.json").read_bytes()
