@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from tests.child import ENVIRONMENT
 from tests.forked import command_line
 from tests.ranks import run_ranks
-from tests.trainer import best_checkpoint_run, processes_run
-from tests.trainer.processes_run import RUNS, STATS, STEPS
+from tests.trainer.several_processes import best_checkpoint_run, processes_run
+from tests.trainer.several_processes.processes_run import RUNS, STATS, STEPS
 
 pytestmark = pytest.mark.distributed
 

@@ -14,7 +14,7 @@ from tercet.trainer.checkpoints.weights import relative_change, sample_weights, 
 from tests.conftest import build_mpnet
 from tests.trainer.helpers import turn_off_dropout
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 
 
 @pytest.fixture(scope="module")

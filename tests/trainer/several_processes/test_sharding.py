@@ -6,9 +6,9 @@ import torch
 
 from tercet import SentenceTransformer
 from tests.ranks import run_ranks
-from tests.trainer import best_checkpoint_run, sharded_run
 from tests.trainer.helpers import flat_weights
-from tests.trainer.sharded_run import KINDS, STEPS, load, make_trainer
+from tests.trainer.several_processes import best_checkpoint_run, sharded_run
+from tests.trainer.several_processes.sharded_run import KINDS, STEPS, load, make_trainer
 
 pytestmark = pytest.mark.distributed
 

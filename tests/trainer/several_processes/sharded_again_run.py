@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 from tercet._distributed import leave_group
 from tercet.errors import DataError, ModelError
 from tests.trainer.helpers import OwnLayout, flat_weights
-from tests.trainer.sharded_run import evaluate_in_the_first, load, make_trainer
+from tests.trainer.several_processes.sharded_run import evaluate_in_the_first, load, make_trainer
 
 
 def train_twice(folders: dict[str, Path], output: Path) -> None:

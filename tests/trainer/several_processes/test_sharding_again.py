@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.ranks import run_ranks
-from tests.trainer import sharded_again_run
+from tests.trainer.several_processes import sharded_again_run
 
 pytestmark = pytest.mark.distributed
 
