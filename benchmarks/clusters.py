@@ -32,7 +32,7 @@ def compare(labels: np.ndarray, clusters: np.ndarray) -> dict[str, Any]:
     return {
         "clusters": len(largest),
         "in_cluster": float(kept.mean()),
-        "purity": sum(largest.values()) / int(kept.sum()),
+        "purity": sum(largest.values()) / max(1, int(kept.sum())),  # without clusters, 0
         "nmi": float(normalized_mutual_info_score(labels[kept], clusters[kept])),
     }
 

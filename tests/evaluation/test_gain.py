@@ -76,9 +76,9 @@ def _of_two_labels(n, right):
 
 
 @pytest.mark.parametrize(("n", "right"), [(2, 1), (12, 6), (20, 9), (30, 13), (40, 15)])
-def test_few_correct_rows_are_not_called_chance(n, right):
+def test_few_correct_rows_are_called_neither_chance_nor_separated(n, right):
     gain = training_gain(_of_two_labels(n, right), _of_two_labels(n, right))
-    assert gain.outcome == ("already separated" if 2 * right == n else "no difference")
+    assert gain.outcome == "no difference"
     assert gain.sentence.endswith(
         f" It is unknown whether this is better than always answering the most frequent label (50.0%): {n} rows cannot "
         "show it."
@@ -87,7 +87,7 @@ def test_few_correct_rows_are_not_called_chance(n, right):
 
 
 def test_enough_rows_are_called_chance_or_are_better_without_a_note():
-    for right, outcome in ((50, "at chance"), (95, "no difference")):
+    for right, outcome in ((50, "at chance"), (95, "no difference"), (99, "already separated")):
         gain = training_gain(_of_two_labels(200, right), _of_two_labels(200, right))
         assert gain.outcome == outcome
         assert "It is unknown" not in gain.sentence

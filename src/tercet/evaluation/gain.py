@@ -149,7 +149,7 @@ def training_gain(untouched: Predictions, trained: Predictions, *, seed: int = 0
         fitted_rows=min((rows for rows in fitted if rows is not None), default=None),
     )
     if above_chance is not False or finds_labels(untouched.label_ids, np.concatenate(correct)):
-        gain.outcome = _outcome(gain)
+        gain.outcome = _outcome(gain, above_chance=above_chance is True)
     gain.sentence = _sentence(gain)
     if above_chance is None:
         answer = f"always answering the most frequent label ({gain.most_frequent_accuracy:.1%})"
@@ -158,15 +158,16 @@ def training_gain(untouched: Predictions, trained: Predictions, *, seed: int = 0
     return gain
 
 
-def _outcome(gain: TrainingGain) -> Literal["worth it", "worse", "already separated", "no difference"]:
-    """Return the outcome of encoders that are not at chance."""
+def _outcome(
+    gain: TrainingGain, *, above_chance: bool
+) -> Literal["worth it", "worse", "already separated", "no difference"]:
+    """Return the outcome of encoders that are not at chance, or of which it is unknown."""
     if gain.accuracy.low > 0:
         return "worth it"
     if gain.accuracy.high < 0:
         return "worse"
     separated = gain.untouched.classifiers[gain.untouched.best].accuracy >= _SEPARATED
-    one_label = gain.most_frequent_accuracy == 1  # Then there is nothing to separate.
-    return "already separated" if separated and not one_label else "no difference"
+    return "already separated" if separated and above_chance else "no difference"
 
 
 def _sentence(gain: TrainingGain) -> str:
