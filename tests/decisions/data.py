@@ -2,9 +2,13 @@
 
 import numpy as np
 import torch
+from hypothesis import HealthCheck, settings
 
 from tercet.decisions.candidates import Rows
 from tercet.decisions.spaces import spaces
+
+# For properties whose examples fit classifiers.
+FEW_EXAMPLES = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def blobs(rows=120, *, labels=3, dim=8, noise=0.35, seed=0, means_seed=0):
