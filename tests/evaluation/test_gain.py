@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tercet.evaluation.gain import Predictions, classify_queries, training_gain
+from tercet.evaluation.gain import Predictions, _has_rare_labels, _sentence, classify_queries, training_gain
 from tercet.evaluation.retrieval import rank_queries
 from tercet.records import TrainingGain
 
@@ -199,3 +199,29 @@ def test_a_logistic_regression_that_would_take_minutes_is_sampled_or_left_out(mo
         gain = training_gain(before, before)
         assert text in gain.note
     assert "too many for it" in caplog.text
+
+
+def test_a_worse_accuracy_does_not_hide_that_fewer_queries_find_their_label():
+    """MAP@R rises, recall@10 falls, and the accuracy falls as well."""
+    found = np.where(np.arange(300) < 280, 1.0, 0.0)
+    before = _by_hand(np.arange(300) < 290, 0.4)
+    after = replace(_by_hand(np.arange(300) < 240, 0.6), found_in_10=found)
+    gain = training_gain(before, after)
+    assert gain.outcome == "worse"
+    assert "To search, it depends: MAP@R rose from 0.400 to 0.600, but recall@10 fell from 1.000 to" in gain.sentence
+    assert "worth it" not in gain.sentence
+
+
+@pytest.mark.parametrize("rare", [1, 60])
+def test_macro_f1_is_mentioned_only_if_some_labels_are_rare(rare):
+    """If all labels have about as many rows, the accuracy counts each label equally already."""
+    label_ids = np.repeat(np.arange(10), [60] * 9 + [rare])
+    right = Predictions(
+        label_names=[str(number) for number in range(10)], label_ids=label_ids,
+        predicted={"nearest_neighbours": label_ids}, average_precision=np.ones(len(label_ids)),
+        found_in_10=np.ones(len(label_ids)), most_frequent=0,
+    )  # fmt: skip
+    wrong = replace(right, predicted={"nearest_neighbours": np.where(np.arange(len(label_ids)) % 6, label_ids, 0)})
+    gain = training_gain(right, wrong)
+    gain = replace(gain, outcome="no difference")
+    assert ("each label counts equally" in _sentence(gain, rare_labels=_has_rare_labels(label_ids))) == (rare == 1)

@@ -150,7 +150,7 @@ def training_gain(untouched: Predictions, trained: Predictions, *, seed: int = 0
     )
     if above_chance is not False or finds_labels(untouched.label_ids, np.concatenate(correct)):
         gain.outcome = _outcome(gain, above_chance=above_chance is True)
-    gain.sentence = _sentence(gain)
+    gain.sentence = _sentence(gain, rare_labels=_has_rare_labels(untouched.label_ids))
     if above_chance is None:
         answer = f"always answering the most frequent label ({gain.most_frequent_accuracy:.1%})"
         note = unknown_note(gain.most_frequent_accuracy, gain.rows, predictions="this is", answer=answer)
@@ -170,18 +170,29 @@ def _outcome(
     return "already separated" if separated and above_chance else "no difference"
 
 
-def _sentence(gain: TrainingGain) -> str:
-    """Return the outcome in words."""
+def _has_rare_labels(label_ids: np.ndarray) -> bool:
+    """Return whether a label has less than half as many rows as the mean, so that it counts little in the accuracy."""
+    counts = np.unique(label_ids, return_counts=True)[1]
+    return bool(2 * counts.min() < counts.mean())
+
+
+def _sentence(gain: TrainingGain, *, rare_labels: bool) -> str:
+    """Return the outcome in words.
+
+    Args:
+        gain: the comparison, with its outcome.
+        rare_labels: whether some labels have far fewer evaluation rows than others.
+    """
     untouched, trained = (scores.classifiers[scores.best].accuracy for scores in (gain.untouched, gain.trained))
     before, after = (
-        f"{shown_beside(value, other, '.1%')} ({CLASSIFIERS[scores.best]} on the {name} encoder)"
+        f"{shown_beside(value, other, '.1%')} ({CLASSIFIERS[scores.best]} on the {name})"
         for value, other, scores, name in (
-            (untouched, trained, gain.untouched, "untouched"),
-            (trained, untouched, gain.trained, "trained"),
+            (untouched, trained, gain.untouched, "untouched encoder"),
+            (trained, untouched, gain.trained, "trained model"),
         )
     )
     simplest = f"take {CLASSIFIERS[gain.untouched.best]} on the untouched encoder"
-    others = _other_metrics(gain)
+    others = (_rare_labels(gain) if rare_labels else "") + _search(gain)
     change = f"{points(gain.accuracy.difference)} points ({interval_text(gain.accuracy)})"
     if gain.outcome == "at chance":
         return (
@@ -203,11 +214,6 @@ def _sentence(gain: TrainingGain) -> str:
     )
 
 
-def _other_metrics(gain: TrainingGain) -> str:
-    """Return sentences about macro-F1, MAP@R and recall@10, if they changed beyond noise and not as the accuracy."""
-    return _rare_labels(gain) + _search(gain)
-
-
 def _rare_labels(gain: TrainingGain) -> str:
     """Return a sentence about macro-F1 if it fell beyond noise and the accuracy did not; else ""."""
     if gain.macro_f1 is None or gain.macro_f1.high >= 0 or gain.outcome == "worse":
@@ -224,8 +230,6 @@ def _search(gain: TrainingGain) -> str:
     rose, fell = gain.map_at_r.low > 0, gain.map_at_r.high < 0
     before, after = gain.untouched.map_at_r, gain.trained.map_at_r
     map_at_r = f"MAP@R {'rose' if rose else 'fell'} {_from_to(before, after)}"
-    if gain.outcome == "worse":
-        return f" To search, training was worth it: {map_at_r}." if rose else ""
     if gain.recall_at_10 is not None and gain.recall_at_10.high < 0:
         before, after = gain.untouched.recall_at_10 or 0.0, gain.trained.recall_at_10 or 0.0
         verdict = "it depends" if rose else "training made it worse"
@@ -235,7 +239,7 @@ def _search(gain: TrainingGain) -> str:
             "of their label among the 10 nearest."
         )
     if fell:
-        return f" To search, training made it worse: {map_at_r}."
+        return "" if gain.outcome == "worse" else f" To search, training made it worse: {map_at_r}."
     return f" To search, training was worth it: {map_at_r}." if rose and gain.outcome != "worth it" else ""
 
 

@@ -202,7 +202,7 @@ def _part(
 ) -> str:
     """Return a sentence about one use of the encoder; `before` and `after` are a value and how it is reached."""
     start = f"{shown_beside(before[0], after[0], '.3f')} ({before[1]}, untouched encoder)"
-    end = f"{shown_beside(after[0], before[0], '.3f')} ({after[1]}, trained encoder)"
+    end = f"{shown_beside(after[0], before[0], '.3f')} ({after[1]}, trained model)"
     of_change = (difference.difference, difference.low, difference.high)
     by, low, high = (shown_beside(value, 0, "+.3f").replace("-", "−") for value in of_change)
     change = f"{by} (95% interval {low} to {high})"

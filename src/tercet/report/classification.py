@@ -88,7 +88,7 @@ def prediction_parts(record: RunRecord, predictions: Predictions) -> list[Part]:
     given, predicted, names = predictions.label_ids, predictions.predicted[best], list(predictions.label_names)
     wrong = int((given != predicted).sum())
     introduction = (
-        f"Predictions by {CLASSIFIERS[best]} on the trained encoder: {wrong:,} of {len(given):,} are wrong. Precision "
+        f"Predictions by {CLASSIFIERS[best]} on the trained model: {wrong:,} of {len(given):,} are wrong. Precision "
         "is the fraction of the sentences with the predicted label that have it. Recall is the fraction of the "
         "sentences of the label for which it is predicted. F1 is their harmonic mean. The worst labels are first."
     )

@@ -36,7 +36,7 @@ def accuracy_bars(gain: TrainingGain) -> go.Figure:
         subplot_titles=["", "Change, in points"],
     )  # fmt: skip
     keys = list(CLASSIFIERS)
-    for at, (name, side) in enumerate((("untouched encoder", gain.untouched), ("trained encoder", gain.trained))):
+    for at, (name, side) in enumerate((("untouched encoder", gain.untouched), ("trained model", gain.trained))):
         shown = [key for key in keys if key in side.classifiers]
         values = [side.classifiers[key].accuracy for key in shown]
         texts = [
