@@ -118,6 +118,16 @@ def collect_warnings() -> Iterator[list[TrainingWarning]]:
         _consumers.remove(consume)
 
 
+@contextmanager
+def no_warnings() -> Iterator[None]:
+    """Neither log nor collect warnings inside the `with` block, for work that will be done again."""
+    consumers, _consumers[:] = list(_consumers), []
+    try:
+        yield
+    finally:
+        _consumers[:] = consumers
+
+
 def _log(event: TrainingWarning) -> None:
     logger.warning(event.message)
 

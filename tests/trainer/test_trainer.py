@@ -16,7 +16,7 @@ from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator
 from tercet.trainer import trainer as trainer_module
-from tercet.trainer.checkpoints.weights import weight_sums
+from tercet.trainer.logs.weight_changes import weight_sums
 from tests.trainer.helpers import flat_weights, logged_losses, make_arguments, make_trainer, turn_off_dropout
 
 

@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 # Shorter trainings end before their time could be measured.
 _MIN_STEPS_TO_ESTIMATE = 50
 _MIN_STEPS = 10
+# The part of the time that is left of a limit in which steps are measured. If one step takes longer, fewer than
+# `_MIN_STEPS` fit anyway.
+_MEASURED_PART = 0.2
 # A step computes its rows forward and backward, which takes about three times as long as embedding them.
 EMBEDDING_PER_STEP = 1 / 3
 
@@ -71,7 +74,8 @@ def plan_steps(
         return steps
     if seconds_to_fit is not None:
         reserve += seconds_to_fit()
-    seconds = seconds_per_step(trainer)
+    left = math.inf if settings.time_limit is None else settings.time_limit - elapsed - reserve
+    seconds = seconds_per_step(trainer, most_seconds=left * _MEASURED_PART)
     if seconds_per_row is None:
         seconds_per_row = EMBEDDING_PER_STEP * seconds / settings.batch_size
     # Before the first epoch, and after the last one, which may be incomplete.

@@ -24,7 +24,6 @@ from tercet.trainer.arguments import SentenceTransformerTrainingArguments
 from tercet.trainer.batches.collate import collate, collate_columns
 from tercet.trainer.checkpoints.checkpointing import CheckpointingTrainer
 from tercet.trainer.checkpoints.record import counts_by_title
-from tercet.trainer.checkpoints.weights import relative_change, sample_weights, weight_sums
 from tercet.trainer.checkpoints.writing import check_replaceable
 from tercet.trainer.checks import (
     check_has_trainable_weights,
@@ -225,7 +224,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
             model, self._first_model = self._first_model, None
             return model
         model = super().call_model_init(trial)
-        self._start_weights = weight_sums(model), sample_weights(model)
+        self._remember_weights(model)
         self.loss = self._make_loss(model).to(self.args.device)
         for name, facts in self._training_sets.items():
             if facts.set_names is not None:
@@ -266,7 +265,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         if self._label_means is not None:
             self._label_means.reset()
         if self.model_init is None or self._first_model is not None:  # Else `call_model_init` makes another model.
-            self._start_weights = weight_sums(self.model), sample_weights(self.model)
+            self._remember_weights(self.model)
         try:
             result = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
         finally:
@@ -277,16 +276,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         self._read_stats()
         self._check_finite()
         if self._ran_a_step:
-            weights, sampled = self._start_weights
-            unchanged = bool(weights) and weight_sums(self.model) == weights
-            change = relative_change(self.model, sampled)
-            for number, monitor in enumerate(self._monitors.values()):
-                monitor.finish(
-                    is_complete=self.state.global_step == self.state.max_steps,
-                    unchanged=unchanged and number == 0,
-                    relative_change=change if number == 0 else math.nan,
-                    device=self.args.device,
-                )
+            self._finish_monitoring()
         self._update_model_record()
         # `transformers` reports the mean loss of no step as 0.
         return result if self._ran_a_step else result._replace(training_loss=math.nan)

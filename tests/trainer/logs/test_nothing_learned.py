@@ -10,7 +10,7 @@ from datasets import Dataset
 from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
 from tercet._events import WarningKind, collect_warnings
 from tercet.trainer import SentenceTransformerTrainingArguments
-from tercet.trainer.checkpoints.weights import relative_change, sample_weights, weight_sums
+from tercet.trainer.logs.weight_changes import relative_change, sample_weights, weight_sums
 from tests.conftest import build_mpnet
 from tests.trainer.helpers import turn_off_dropout
 
@@ -108,6 +108,28 @@ def test_a_learning_rate_that_changes_no_weight_is_reported(bert, tmp_path, sent
     (message,) = train(bert, tmp_path, rows, learning_rate=1e-12)
     assert re.search(r"the weights have changed by \d+e-\d+ of their norm only, which no metric can see", message)
     assert train(bert, tmp_path, rows) == []
+
+
+def test_a_best_state_from_before_the_first_change_is_named(bert, tmp_path, sentences, labels):
+    """The first step of a warm-up has a learning rate of 0, and later states are worse."""
+    metrics = iter([0.9, 0.5, 0.4])
+
+    def evaluate(model):
+        return {"score": next(metrics)}
+
+    model = SentenceTransformer(bert, device="cpu")
+    before = weight_sums(model)
+    arguments = SentenceTransformerTrainingArguments(
+        str(tmp_path), max_steps=3, warmup_steps=1, report_to="none", use_cpu=True, eval_strategy="steps", eval_steps=1,
+        save_strategy="steps", save_steps=1, load_best_model_at_end=True, metric_for_best_model="score",
+    )  # fmt: skip
+    loss = losses.BatchHardSoftMarginTripletLoss(model)
+    data = Dataset.from_dict({"sentence": sentences, "label": labels})
+    with collect_warnings() as collected:
+        SentenceTransformerTrainer(model, arguments, data, loss=loss, evaluator=evaluate).train()
+    assert weight_sums(model) == before
+    (message,) = [warning.message for warning in collected if warning.kind == WarningKind.NOTHING_LEARNED]
+    assert "the best state, which was loaded at the end, is one before a weight had changed" in message
 
 
 def test_the_relative_change_is_that_of_all_weights(bert):

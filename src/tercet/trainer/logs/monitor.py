@@ -93,6 +93,7 @@ class TrainingMonitor:
         *,
         is_complete: bool = True,
         unchanged: bool = False,
+        restored: bool = False,
         relative_change: float = math.nan,
         device: torch.device | None = None,
     ) -> None:
@@ -104,6 +105,7 @@ class TrainingMonitor:
         Args:
             is_complete: whether the run has ended after its last step.
             unchanged: whether the weights are those before the run, bit by bit.
+            restored: whether the run had changed them, but the best state, which is loaded at its end, had not.
             relative_change: the norm of the change of the weights, divided by their norm; NaN if it is unknown.
             device: the device of the all-reduce in distributed training.
         """
@@ -112,7 +114,12 @@ class TrainingMonitor:
             sums = all_reduce_sum(sums.to(device))
         *of_run, num_batches = sums.tolist()
         problem = self._why_nothing_was_learned(LossStats.from_sums(of_run), round(num_batches))
-        if unchanged:
+        if restored:
+            problem = (
+                "the best state, which was loaded at the end, is one before a weight had changed. Compare more states, "
+                "or use a lower learning rate"
+            )
+        elif unchanged:
             cause = problem or (
                 "although triplets were active. Use a higher learning rate or more steps (the first steps of a warm-up "
                 "have a learning rate near 0)"

@@ -3,10 +3,13 @@
 import math
 from typing import Any
 
+from torch import Tensor, nn
+
 from tercet.trainer.batches.collating_ahead import CollatingAheadTrainer
 from tercet.trainer.logs.log_stats import LogStats
 from tercet.trainer.logs.monitor import TrainingMonitor
 from tercet.trainer.logs.unread_stats import UnreadStats
+from tercet.trainer.logs.weight_changes import relative_change, sample_weights, weight_sums
 from tercet.trainer.loss.kinds import innermost, loss_of_set, reset_warnings
 
 
@@ -19,6 +22,9 @@ class MonitoringTrainer(CollatingAheadTrainer):
     _ran_a_step: bool
     _chunks: int
     _chunks_with_gradient: int
+    # The sums and a sample of the weights before the training, and whether it had changed them at its last step.
+    _start_weights: tuple[list[float], dict[str, Tensor]]
+    _changed_weights: bool
 
     def _start_monitoring(self, *, resumed: bool) -> None:
         """Reset the statistics and the once-per-run warnings, because a trainer may run several times."""
@@ -30,6 +36,32 @@ class MonitoringTrainer(CollatingAheadTrainer):
         }
         self._unread_stats = {name: UnreadStats() for name in self._monitors}
         reset_warnings(self.loss)
+
+    def _remember_weights(self, model: nn.Module) -> None:
+        """Remember the weights, to find out at the end whether the training has changed them."""
+        self._start_weights = weight_sums(model), sample_weights(model)
+
+    def _finalize_training(self, *args: Any, **kwargs: Any) -> Any:
+        """Find out whether a weight has changed, before the best weights are loaded."""
+        self._changed_weights = self._has_changed_weights()
+        return super()._finalize_training(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def _has_changed_weights(self) -> bool:
+        sums, _ = self._start_weights
+        return not sums or weight_sums(self.model) != sums
+
+    def _finish_monitoring(self) -> None:
+        """Check the run as a whole, after its last step."""
+        unchanged = not self._has_changed_weights()
+        change = relative_change(self.model, self._start_weights[1])
+        for number, monitor in enumerate(self._monitors.values()):
+            monitor.finish(
+                is_complete=self.state.global_step == self.state.max_steps,
+                unchanged=unchanged and number == 0,
+                restored=unchanged and self._changed_weights,
+                relative_change=change if number == 0 else math.nan,
+                device=self.args.device,
+            )
 
     def _check_finite(self) -> None:
         """Raise an error if a weight is not finite. `CheckpointingTrainer` has it, because it names a checkpoint."""

@@ -53,7 +53,7 @@ class TrainedRowsTrainer(StepTrainer):
     def _finalize_training(self, *args: Any, **kwargs: Any) -> Any:
         """Give the model all rows back before the best one is loaded and callbacks of the end run."""
         self._stop_trained_rows()
-        return super()._finalize_training(*args, **kwargs)  # type: ignore[no-untyped-call]
+        return super()._finalize_training(*args, **kwargs)
 
     def _stop_trained_rows(self) -> None:
         if self._trained_rows is not None:
