@@ -1,5 +1,6 @@
 """Settings of a run: limits, descriptions, import without torch."""
 
+import logging
 import subprocess
 import sys
 from dataclasses import fields
@@ -85,3 +86,17 @@ def test_every_setting_has_a_description():
 def test_runs_and_comparisons_are_imported_without_torch_and_numpy():
     code = "import sys, tercet.runs, tercet.comparison; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, check=True)
+
+
+def test_settings_of_the_encoder_are_not_used_for_a_head_alone(caplog):
+    given = RunSettings(train="head", loss="batch-hard", margin=0.9, epochs=9, learning_rate=0.1, batch_size=8, seed=3)
+    with caplog.at_level(logging.WARNING):
+        assert given.without_unused() == RunSettings(train="head", batch_size=8, seed=3)
+    assert caplog.messages == [
+        "loss='batch-hard', margin=0.9, epochs=9, learning_rate=0.1 are not used, because train='head' does not train "
+        "the encoder"
+    ]
+    caplog.clear()
+    for settings in (RunSettings(train="head", dimension=8), RunSettings(train="both", margin=0.9)):
+        assert settings.without_unused() == settings
+    assert not caplog.messages

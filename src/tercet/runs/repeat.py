@@ -14,7 +14,7 @@ from tercet._files.model_files import METRICS_FILE
 from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError, ModelError, listed, short_repr
 from tercet.records import RunRecord
-from tercet.runs.settings import RunSettings
+from tercet.runs.settings import ENCODER_SETTINGS, RunSettings
 
 logger = logging.getLogger("tercet")
 
@@ -125,8 +125,8 @@ def repeat_arguments(record: str | Path | RunRecord) -> dict[str, Any]:
         settings["epochs"] = None  # Not used. The record has those of the saved state, which may be 0.
     if settings.get("train") == "encoder":
         settings["dimension"] = None  # Earlier versions accepted one, but did not use it.
-    if settings.get("train") == "head":
-        settings["time_limit"] = None  # The same.
+    if settings.get("train") == "head":  # They are not used, but the record has those that were chosen.
+        settings = {name: value for name, value in settings.items() if name not in (*ENCODER_SETTINGS, "time_limit")}
     arguments = {name: recorded[name] for name in _ARGUMENTS if recorded.get(name) is not None}
     if recorded.get("device") is not None:
         arguments["device"] = recorded["device"]

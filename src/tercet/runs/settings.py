@@ -4,8 +4,9 @@ The command line uses the same defaults and descriptions. `tercet.runs.build` bu
 settings. This module does not import torch.
 """
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
 from tercet.catalogue import LOSSES
@@ -17,6 +18,14 @@ DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_DISTANCE = "euclidean"
 DEFAULT_MARGIN = 0.3
 DEFAULT_LORA_RANK = 16
+
+# Settings of the training of the encoder, which a linear head alone does not use.
+ENCODER_SETTINGS = (
+    "loss", "margin", "distance", "epochs", "max_steps", "neighbor_labels", "learning_rate", "warmup_ratio",
+    "mini_batch_tokens", "cross_batch_memory", "eval_steps",
+)  # fmt: skip
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -144,6 +153,25 @@ class RunSettings:
     def check(self) -> None:
         """Raise `DataError` if a setting is outside its valid range; the message names the setting and the range."""
         check_settings(self)
+
+    def without_unused(self) -> "RunSettings":
+        """Return settings in which those of the encoder have their defaults if it is not trained. Warn of those given.
+
+        The size of batches stays, because a run checks the data for it in any case.
+        """
+        if self.train != "head" or self.uses_triplets:
+            return self
+        defaults = {name: getattr(RunSettings(), name) for name in ENCODER_SETTINGS}
+        values = {name: getattr(self, name) for name in defaults if getattr(self, name) != defaults[name]}
+        given = [
+            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value!r}" for name, value in values.items()
+        ]
+        if given:
+            logger.warning(
+                f"{', '.join(given)} {'is' if len(given) == 1 else 'are'} not used, because train='head' does not "
+                "train the encoder"
+            )
+        return replace(self, **defaults)
 
 
 def describe(name: str) -> str:

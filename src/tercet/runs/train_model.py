@@ -149,6 +149,7 @@ def train(
     settings, output = given_settings(settings), expand_path(output)
     settings = replace(settings, label_levels=separator_of(label_column, settings.label_levels))
     settings.check()
+    settings = settings.without_unused()
     check_eval_fraction(eval_fraction)
 
     model = resolve_model(model, DEFAULT_MODEL)
