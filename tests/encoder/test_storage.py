@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer as Peer
+from transformers import AutoTokenizer
 
 from tercet import SentenceTransformer
 from tercet.errors import DataError, ModelError
@@ -62,6 +63,22 @@ def test_a_model_saved_by_sentence_transformers_loads(bert, tmp_path):
     ours = SentenceTransformer(tmp_path / "theirs", device="cpu")
     np.testing.assert_allclose(ours.encode(TEXTS), theirs.encode(TEXTS), atol=1e-6)
     assert ours.max_seq_length == 7
+
+
+@pytest.mark.parametrize("length", [6, 11, None])
+def test_plain_transformers_truncates_a_saved_model_as_the_model_does(length, bert, tmp_path):
+    """Its lines in the guide have no other limit than that of the saved tokenizer."""
+    model = SentenceTransformer(bert, device="cpu")
+    tokenizer = model.tokenizer
+    limit = tokenizer.model_max_length
+    if length is not None:
+        model.max_seq_length = length
+    model.save(tmp_path / "model")
+    assert tokenizer.model_max_length == limit
+    saved = AutoTokenizer.from_pretrained(tmp_path / "model")
+    ids = saved(["game " * 3000], truncation=True)["input_ids"][0]
+    assert len(ids) == model.max_seq_length
+    assert SentenceTransformer(tmp_path / "model", device="cpu").max_seq_length == model.max_seq_length
 
 
 @pytest.mark.parametrize("encoder", ["bert", "mpnet", "roberta"])

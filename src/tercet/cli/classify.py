@@ -20,7 +20,7 @@ from tercet.cli.classify_checks import (
     check_top,
     suffix_of,
 )
-from tercet.cli.classify_output import AnswerWriter, destination, print_compared_column
+from tercet.cli.classify_output import AnswerWriter, destination, print_column_of_labels, print_compared_column
 from tercet.cli.classify_summary import Summary
 from tercet.cli.command_errors import report_errors
 from tercet.cli.console import finish, load_model, print_note, print_result
@@ -194,6 +194,8 @@ def classify(
     summary.warn_of_unfamiliar()
     summary.warn_of_other_forms()
     print_compared_column(rows.label_column if files is None else options.label_name, label_column, summary)
+    if files is None:
+        print_column_of_labels(rows, summary.known)
     summary.warn_of_copies()
     if as_json:
         print_result(json.dumps({**summary.to_dict(), "promise": promise}, indent=2))

@@ -1,6 +1,6 @@
 """Classify the rows of an input part by part, and write them with their answers."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -20,6 +20,9 @@ from tercet.errors import short_repr
 
 if TYPE_CHECKING:
     from tercet.decisions import LabelClassifier
+
+# A column is one of labels if most of its values in this number of rows are labels of the classifier.
+_ROWS_TO_LOOK_AT = 1000
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,27 @@ class AnswerWriter:
             names = [*rows.names, *added_names(label_name, top=top, explain=explain, texts=False)]
             writer.write({name: [] for name in names})
         writer.close()
+
+
+def print_column_of_labels(rows: StandardInput | TableInput, known: Collection[str]) -> None:
+    """Print if a column without a usual name has labels of the classifier, because it was not compared.
+
+    Args:
+        rows: the input.
+        known: the labels of the classifier, as text.
+    """
+    if rows.label_column is not None or isinstance(rows, StandardInput):
+        return
+    from tercet.data.tables.cells import plain_values
+
+    for name, cells in rows.columns.items():
+        values = [str(value) for value in plain_values(cells[:_ROWS_TO_LOOK_AT]) if value is not None]
+        if name != rows.text_column and 2 * sum(value in known for value in values) > len(values):
+            print_note(
+                f"the column {short_repr(name)} has labels of the classifier; pass --label-column {name} to compare "
+                "the answers with it"
+            )
+            return
 
 
 def print_compared_column(column: str | None, label_column: str | None, summary: Summary) -> None:

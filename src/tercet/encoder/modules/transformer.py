@@ -259,11 +259,20 @@ class Transformer(PackedRows):
         """Write the encoder, the tokenizer and `sentence_bert_config.json`."""
         folder = Path(folder)
         self.auto_model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+        self._save_tokenizer(folder)
         write_json(
             folder / _SETTINGS,
             {"max_seq_length": self.max_seq_length, "do_lower_case": self.do_lower_case},
         )
+
+    def _save_tokenizer(self, folder: Path) -> None:
+        """Write the tokenizer with the limit of this module, so that it truncates equally without this module."""
+        limit = self.tokenizer.model_max_length
+        self.tokenizer.model_max_length = limit if self.max_seq_length is None else self.max_seq_length
+        try:
+            self.tokenizer.save_pretrained(folder)
+        finally:
+            self.tokenizer.model_max_length = limit
 
 
 def _rename_peer_weights(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
