@@ -10,6 +10,7 @@ recommendation.
 """
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,8 +37,10 @@ from tercet.records import ComparisonRecord, TrialRecord
 from tercet.runs.build import training_arguments
 from tercet.runs.environment import environment
 from tercet.runs.evaluation_plan import plan_evaluation
+from tercet.runs.forecast import SHORTEST_FORECAST
 from tercet.runs.measurement import Measurement
 from tercet.runs.source_names import DEFAULT_NAMES, Names
+from tercet.runs.time_limit import in_words
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +123,8 @@ def run_comparison(
     missing = [(seed, variant) for seed, variant in plan.runs() if (seed, variant.name) not in done]
     needed = {variant.model for _, variant in missing}
     untouched = measure_baselines({model: base for model, base in bases.items() if model in needed}, record, output)
-    for seed, variant in missing:
+    clock = time.monotonic()
+    for done_now, (seed, variant) in enumerate(missing, start=1):
         number = plan.runs().index((seed, variant)) + 1
         title = f"run {number} of {len(plan.runs())} ({variant.name}, seed {seed})"
         base = replace(bases[variant.model], output=work / plan.run_folder(variant.name, seed), title=title)
@@ -132,7 +136,8 @@ def run_comparison(
         record.runs.append(run)
         write_record(output, record)
         _remove_all_but_best(work, plan, record.runs)
-        report_progress(f"{title}: {_describe_outcome(run)}")
+        left = (time.monotonic() - clock) / done_now * (len(missing) - done_now)
+        report_progress(f"{title}: {_describe_outcome(run)}{_forecast(left)}")
     return _finish(output, plan, record)
 
 
@@ -213,6 +218,11 @@ def _remove_all_but_best(work: Path, plan: Plan, runs: list[TrialRecord]) -> Non
     for folder in work.iterdir() if work.exists() else ():
         if folder.name not in kept:
             remove_run(folder)
+
+
+def _forecast(seconds: float) -> str:
+    """Return a clause about the time that the other runs take; "" if they are over soon."""
+    return f"; the other runs take about {in_words(seconds)}" if seconds >= SHORTEST_FORECAST else ""
 
 
 def _describe_outcome(run: TrialRecord) -> str:

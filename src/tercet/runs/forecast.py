@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# A shorter run is over before a forecast helps.
-_SHORTEST_RUN = 30.0
+# Seconds. What takes less is over before a forecast helps.
+SHORTEST_FORECAST = 30.0
 
 
 class ForecastingEncoder:
@@ -35,7 +35,7 @@ class ForecastingEncoder:
     def __init__(self, encoder: Any, run: "PlannedRun") -> None:
         self._encoder, self._run = encoder, run
         self._limit = run.settings.time_limit or math.inf
-        self._forecasts = is_first_process() and self._limit >= _SHORTEST_RUN
+        self._forecasts = is_first_process() and self._limit >= SHORTEST_FORECAST
         self._seconds_to_fit = _seconds_to_fit(run) if self._forecasts else 0.0
 
     def __getattr__(self, name: str) -> Any:
@@ -49,7 +49,7 @@ class ForecastingEncoder:
             self._forecasts = False
             rest = remaining_seconds(self._run, (time.monotonic() - start) / len(sentences)) + self._seconds_to_fit
             seconds = min(start - self._run.clock + rest, self._limit)
-            if seconds >= _SHORTEST_RUN:
+            if seconds >= SHORTEST_FORECAST:
                 # The limit holds for the whole run, with this choice.
                 more = " and the choice of the head" if self._run.stages.head and seconds < self._limit else ""
                 less = "" if self._run.best is None else ", or less if the encoder stops improving"
