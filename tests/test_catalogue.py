@@ -9,7 +9,17 @@ import sys
 import pytest
 
 from tercet import catalogue
-from tercet.catalogue import DISTANCES, FILE_FORMATS, LOSSES, METRICS, FileFormatSpec, LossSpec, MetricSpec, resolve
+from tercet.catalogue import (
+    DISTANCES,
+    FILE_FORMATS,
+    LOSSES,
+    METRICS,
+    FileFormatSpec,
+    LossSpec,
+    MetricSpec,
+    metric_text,
+    resolve,
+)
 from tercet.distances import Distance
 from tercet.errors import DataError, TercetError
 from tests.child import ENVIRONMENT
@@ -45,6 +55,13 @@ def test_a_distance_has_the_name_of_its_entry(name):
 @pytest.mark.parametrize("key", [key for key, spec in METRICS.items() if spec.score is not None])
 def test_the_score_of_a_metric_is_a_function(key):
     assert callable(resolve(METRICS[key].score))
+
+
+@pytest.mark.parametrize(
+    ("value", "sign", "text"), [(-1e-5, False, "0.0000"), (-1e-5, True, "+0.0000"), (-0.1, True, "-0.1000")]
+)
+def test_a_change_that_is_rounded_to_0_has_no_minus(value, sign, text):
+    assert metric_text("map@r", value, sign=sign) == text
 
 
 def test_titles_and_digits_of_metrics():

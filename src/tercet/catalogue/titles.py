@@ -58,7 +58,7 @@ def metric_text(key: str, value: float | None, *, sign: bool = False) -> str:
     """
     if value is None or math.isnan(value):
         return "–"
-    return f"{value:{'+' if sign else ''}.{metric_digits(key)}f}"
+    return f"{value:{'+' if sign else ''}z.{metric_digits(key)}f}"  # "z": a change that is rounded to 0 has no minus.
 
 
 def protocol_title(key: str, reference: str = "training") -> str:
