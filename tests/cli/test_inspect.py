@@ -5,6 +5,7 @@ import json
 import os
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -12,11 +13,15 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 from tercet.cli.app import app
+from tercet.cli.inspect import _next_command
 from tercet.cli.inspect_tables import print_inspection
+from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError
+from tercet.inspection.batches import LOWEST_SUGGESTED
 from tercet.inspection.inspection import inspect
 from tercet.inspection.results import NearDuplicate
 from tercet.inspection.texts import Example
+from tercet.runs.settings import DEFAULT_MARGIN
 from tests.cli.command import run
 from tests.conftest import TOPICS
 from tests.inspection.helpers import Blobs, ConstantModel, labelled, shuffled
@@ -311,3 +316,29 @@ def test_bad_data_is_one_line_and_code_2(content, message, tmp_path):
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("suggested", "words"),
+    [
+        ({"distance": "euclidean", "margin": 0.3, "samples_per_label": 4}, []),
+        (
+            {"distance": "cosine", "margin": 0.5, "samples_per_label": 2},
+            ["--samples-per-label", "2", "--margin", "0.5"],
+        ),
+        ({"distance": "euclidean", "margin": [0.6, 0.3], "samples_per_label": 4}, ["--margin", "0.6,0.3"]),
+    ],
+)
+def test_the_next_command_has_no_suggestion_that_training_follows_by_itself(suggested, words):
+    """A default margin that is given is not raised after a head on few sentences."""
+    found = [SimpleNamespace(setting=name, value=value) for name, value in suggested.items()]
+    inspection = SimpleNamespace(
+        texts=SimpleNamespace(combined_separator=None), obstacle=None, with_model=SimpleNamespace(suggestions=found)
+    )
+    command = _next_command(inspection, "data.csv", ReadOptions(), model=["--model", "bundled"], settings={})
+    added = command[command.index("bundled") + 1 : command.index("--output")]
+    assert sorted(added) == sorted(words)
+
+
+def test_the_lowest_suggested_margin_is_the_default():
+    assert LOWEST_SUGGESTED == DEFAULT_MARGIN

@@ -10,6 +10,7 @@ from tercet.errors import DataError
 from tercet.inspection import active, batches
 from tercet.inspection.batch_tables import batches_table, settings_table
 from tercet.inspection.batches import (
+    LOWEST_SUGGESTED,
     MARGINS,
     TARGET_ACTIVE,
     ActiveFraction,
@@ -136,7 +137,8 @@ def test_active_fractions_grow_with_the_margin_and_the_first_that_suffices_is_su
     assert [fraction.all_triplets for fraction in fractions] == sorted(fraction.all_triplets for fraction in fractions)
     distance, margin, _ = suggest_settings(summary, x, label_ids)
     assert (distance.setting, distance.value) == ("distance", "euclidean")
-    expected = next(fraction for fraction in fractions if fraction.semi_hard >= TARGET_ACTIVE)
+    suffice = [fraction for fraction in fractions if fraction.semi_hard >= TARGET_ACTIVE]
+    expected = next(fraction for fraction in suffice if fraction.margin >= LOWEST_SUGGESTED)
     assert (margin.setting, margin.value) == ("margin", expected.margin)
     assert margin.reason.startswith(f"{expected.semi_hard:.0%} of the semi-hard triplets have a loss above 0, and")
 
@@ -166,13 +168,17 @@ def _summary(*semi_hard, num_batches=7):
         (
             _summary(0.1, 0.2, 0.3, 0.78, 0.8, 0.9, 1.0), 0.3,
             "78% of the semi-hard triplets have a loss above 0, and 39% of all (euclidean, in batches of 64 with 4 "
-            "per label); it is the smallest of 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1 with at least 70% of the semi-hard "
-            "triplets",
+            "per label); it is the default, and smaller ones are seldom better",
         ),
         (
-            _summary(0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, num_batches=1), 0.05,
+            _summary(0.1, 0.2, 0.3, 0.5, 0.8, 0.9, 1.0), 0.5,
+            "80% of the semi-hard triplets have a loss above 0, and 40% of all (euclidean, in batches of 64 with 4 "
+            "per label); it is the smallest of 0.3, 0.5, 0.7, 1 with at least 70% of the semi-hard triplets",
+        ),
+        (
+            _summary(0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, num_batches=1), 0.3,
             "90% of the semi-hard triplets have a loss above 0, and 45% of all (euclidean, in one batch of all 64 "
-            "sentences); it is the smallest margin tried",
+            "sentences); it is the default, and smaller ones are seldom better",
         ),
         (
             _summary(0, 0, 0, 0, 0, 0, 0.699), 1.0,
@@ -185,7 +191,7 @@ def _summary(*semi_hard, num_batches=7):
             "largest margin tried, less than 70%: the labels are already separated",
         ),
     ],
-    ids=["between", "the smallest", "none", "nearly"],
+    ids=["the default", "between", "no smaller one", "none", "nearly"],
 )  # fmt: skip
 def test_the_margin_comes_with_what_it_was_measured_in_and_whether_it_suffices(summary, margin, reason):
     suggested = suggest_settings(summary, *_data())[1]
@@ -195,8 +201,8 @@ def test_the_margin_comes_with_what_it_was_measured_in_and_whether_it_suffices(s
 @pytest.mark.parametrize(
     ("semi_hard", "num_levels", "margins"),
     [
-        ((0.1, 0.2, 0.7, 0.8, 0.8, 0.9, 1.0), 2, [0.4, 0.2]),
-        ((0.1, 0.7, 0.7, 0.8, 0.8, 0.9, 1.0), 4, [0.3, 0.3, 0.2, 0.1]),
+        ((0.1, 0.2, 0.7, 0.8, 0.8, 0.9, 1.0), 2, [0.6, 0.3]),
+        ((0.1, 0.7, 0.7, 0.8, 0.8, 0.9, 1.0), 4, [0.9, 0.9, 0.6, 0.3]),
         ((0, 0, 0, 0, 0.8, 0.9, 1.0), 3, [1.0, 1.0, 0.5]),
         ((0, 0, 0, 0, 0, 0, 0), 2, [1.0, 1.0]),
     ],

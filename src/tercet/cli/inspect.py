@@ -19,12 +19,13 @@ from tercet.cli.reports import check_report
 from tercet.data.cleaning.combined_labels import multi_label_for
 from tercet.data.reading.options import ReadOptions
 from tercet.encoder.names import BUNDLED, check_model_name
-from tercet.runs.settings import RunSettings
+from tercet.runs.settings import DEFAULT_MARGIN, RunSettings
 
 if TYPE_CHECKING:
     from tercet.inspection.results import Inspection
 
 _DEFAULTS = RunSettings()
+_USUAL = {"margin": DEFAULT_MARGIN, "samples_per_label": _DEFAULTS.samples_per_label}
 
 
 @report_errors
@@ -136,7 +137,10 @@ def _next_command(
     if not model:
         return ["tercet", "inspect", data, *columns, "--model", BUNDLED, *_words(given)]
     suggestions = inspection.with_model.suggestions if inspection.with_model else []
-    chosen = {**given, **{found.setting: found.value for found in suggestions}}
+    suggested = {found.setting: found.value for found in suggestions}
+    # Training chooses the suggested distance by itself, and with the default margin a larger one if that is better.
+    usual = {"distance", *(name for name, value in _USUAL.items() if suggested.get(name) == value)}
+    chosen = {**given, **{name: value for name, value in suggested.items() if name not in usual}}
     return ["tercet", "train", data, *columns, *model, *_words(chosen), "--output", "my-model"]
 
 

@@ -22,6 +22,9 @@ DISTANCES = ("euclidean", "cosine")
 # The suggested margin is the smallest one at which this fraction of the semi-hard triplets (those of the default loss)
 # is active. It is a rule of thumb for a first run, see docs/concepts/label-issues.md.
 TARGET_ACTIVE = 0.7
+# The default margin of a training. No smaller one raised MAP@R by more than 0.0014, and smaller ones were worse after a
+# linear head (docs/concepts/measured-quality.md, dev/LOG.md).
+LOWEST_SUGGESTED = 0.3
 _MAX_BATCHES = 50
 # The maximum number of sentences in all measured batches together (at least one batch is measured), so that large
 # batches also take seconds only.
@@ -184,9 +187,12 @@ def _suggest_margin(summary: BatchSummary, distance: str, num_levels: int) -> Su
 
 def _measured_margin(summary: BatchSummary, distance: str) -> tuple[float, str]:
     """Return the margin for the labels of the batches, and the reason for it."""
-    fractions = [fraction for fraction in summary.active if fraction.distance == distance]
+    fractions = [
+        fraction for fraction in summary.active if fraction.distance == distance and fraction.margin >= LOWEST_SUGGESTED
+    ]
     chosen = next((fraction for fraction in fractions if fraction.semi_hard >= TARGET_ACTIVE), None)
-    tried, measured = ", ".join(f"{margin:g}" for margin in MARGINS), f"{distance}, {_describe_batches(summary)}"
+    tried = ", ".join(f"{fraction.margin:g}" for fraction in fractions)
+    measured = f"{distance}, {_describe_batches(summary)}"
     if chosen is None:
         shown = shown_beside(fractions[-1].semi_hard, TARGET_ACTIVE, ".1%")
         reason = (
@@ -199,7 +205,7 @@ def _measured_margin(summary: BatchSummary, distance: str) -> tuple[float, str]:
     )
     choice = f"the smallest of {tried} with at least {TARGET_ACTIVE:.0%} of the semi-hard triplets"
     if chosen is fractions[0]:
-        choice = "the smallest margin tried"
+        choice = "the default, and smaller ones are seldom better"
     return chosen.margin, f"{active} ({measured}); it is {choice}"
 
 
