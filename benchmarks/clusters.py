@@ -32,8 +32,9 @@ def compare(labels: np.ndarray, clusters: np.ndarray) -> dict[str, Any]:
     return {
         "clusters": len(largest),
         "in_cluster": float(kept.mean()),
-        "purity": sum(largest.values()) / max(1, int(kept.sum())),  # without clusters, 0
-        "nmi": float(normalized_mutual_info_score(labels[kept], clusters[kept])),
+        # Without clusters, both are 0.
+        "purity": sum(largest.values()) / max(1, int(kept.sum())),
+        "nmi": float(normalized_mutual_info_score(labels[kept], clusters[kept])) if kept.any() else 0.0,
     }
 
 

@@ -92,7 +92,7 @@ def tests(plan: Plan) -> dict[str, Any]:
         sys.executable, "-m", "pytest", "-q", "-rf", "--tb=short", "-m", "gpu", "-p", "no:cacheprovider",
         "-o", "filterwarnings=default", "tests/encoder/packing/test_varlen.py",
         "tests/losses/test_double_product_source.py", "tests/encoder/test_row_writer.py",
-        *([] if missing_for_trainers() else ["tests/trainer/test_collating_ahead.py"]),
+        *([] if missing_for_trainers() else ["tests/trainer/batches/test_collating_ahead.py"]),
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150)
     if done.returncode not in (0, 5):

@@ -1,6 +1,7 @@
 """Processes that train together, with the variables that `torchrun` sets.
 
-`torchrun` starts each of them anew, which takes seconds. `tests/trainer/test_distributed.py` starts a training with it.
+`torchrun` starts each of them anew, which takes seconds. `several_processes/test_distributed.py` starts a
+training with it.
 """
 
 import socket

@@ -1,5 +1,6 @@
 """The tables of `benchmarks/quality.py` can be printed from the results in the repository, without a run."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -15,9 +16,18 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 @pytest.mark.parametrize(
     ("selection", "expected"),
     [
-        ("--tables full --modes untouched auto --sets banking77 clinc150 hwu64", "| MAP@R | 0.420 → 0.853 ± 0.001 |"),
-        ("--tables full --modes untouched auto --sets hwu64 --seeds 0 --bf16", "| accuracy of the saved classifier, %"),
-        ("--tables few --few 5 --modes untouched encoder both --sets hwu64 --bf16", "| 0.779 ± 0.008 |"),
+        (
+            "--tables full --modes untouched auto --sets banking77 clinc150 hwu64",
+            r"\| MAP@R \| 0\.\d{3} → 0\.\d{3} ± 0\.\d{3} \|",
+        ),
+        (
+            "--tables full --modes untouched auto --sets hwu64 --seeds 0 --bf16",
+            r"\| accuracy of the saved classifier, % \| \d\d\.\d \|",
+        ),
+        (
+            "--tables few --few 5 --modes untouched encoder both --sets hwu64 --bf16",
+            r"\| hwu64 \| MiniLM \| 5 \| encoder \| 0\.\d{3} ± 0\.\d{3} \|",
+        ),
     ],
 )
 def test_tables_of_quality_come_from_the_results_in_the_repository(selection, expected, tmp_path):
@@ -29,5 +39,5 @@ def test_tables_of_quality_come_from_the_results_in_the_repository(selection, ex
         text=True, capture_output=True, timeout=300, env=ENVIRONMENT,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert expected in done.stdout
+    assert re.search(expected, done.stdout)
     assert results.read_bytes() == (BENCHMARKS / "results" / "quality.json").read_bytes()

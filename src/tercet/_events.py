@@ -5,8 +5,9 @@ The losses, the encoder and the trainer call `emit_warning`. One consumer logs t
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 
@@ -93,7 +94,7 @@ class TrainingWarning:
 
 def emit_warning(kind: WarningKind, message: str) -> None:
     """Send a warning to all consumers. In distributed training, only the first process sends it."""
-    if is_first_process():
+    if is_first_process() and kind not in _left_out.get():
         event = TrainingWarning(kind=kind, message=message)
         for consume in tuple(_consumers):
             consume(event)
@@ -119,13 +120,13 @@ def collect_warnings() -> Iterator[list[TrainingWarning]]:
 
 
 @contextmanager
-def no_warnings() -> Iterator[None]:
-    """Neither log nor collect warnings inside the `with` block, for work that will be done again."""
-    consumers, _consumers[:] = list(_consumers), []
+def without_warnings(kinds: Collection[WarningKind]) -> Iterator[None]:
+    """Neither log nor collect warnings of some kinds inside the `with` block, for work that will be done again."""
+    token = _left_out.set(frozenset(kinds))
     try:
         yield
     finally:
-        _consumers[:] = consumers
+        _left_out.reset(token)
 
 
 def _log(event: TrainingWarning) -> None:
@@ -133,3 +134,4 @@ def _log(event: TrainingWarning) -> None:
 
 
 _consumers: list[Callable[[TrainingWarning], None]] = [_log]
+_left_out: ContextVar[frozenset[WarningKind]] = ContextVar("_left_out", default=frozenset())

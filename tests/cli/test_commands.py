@@ -215,7 +215,7 @@ def test_ctrl_c_leaves_a_complete_checkpoint_and_says_how_to_resume(csv_file, be
     again = run(*arguments, expect=2)
     assert "pass --resume to continue that run, or remove the folder" in again.stderr
     # A run without an interruption ends in the same weights.
-    assert "the training of the encoder goes on from checkpoint-" in run(*arguments, "--resume").stderr
+    assert "the training of the encoder resumes from checkpoint-" in run(*arguments, "--resume").stderr
     run(*train_arguments(csv_file, bert, tmp_path / "whole", "--epochs", 24, "--eval-fraction", 0))
     texts = ["the team won", "the bank"]
     resumed, whole = (SentenceTransformer(tmp_path / name, device="cpu").encode(texts) for name in ("model", "whole"))

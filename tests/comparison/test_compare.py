@@ -389,13 +389,13 @@ def test_overwrite_removes_the_model_of_the_earlier_comparison(here, bert, tmp_p
     assert os.listdir(tmp_path / "out") == ["compare.json"]
 
 
-def test_each_run_says_how_long_the_others_take(here, bert, tmp_path, monkeypatch):
+def test_each_run_says_how_long_the_remaining_ones_take(here, bert, tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "SHORTEST_FORECAST", 1e-9)
     lines = []
     _compare(bert, tmp_path / "out", report_progress=lines.append)
     runs = [line for line in lines if line.startswith("run ")]
-    assert all(re.search(r"; the other runs take about \d+ s$", line) for line in runs[:-1])
-    assert "the other runs" not in runs[-1]
+    assert all(re.search(r"; the remaining runs take about \d+ s$", line) for line in runs[:-1])
+    assert "the remaining runs" not in runs[-1]
 
 
 def test_a_budget_of_minutes_or_epochs_becomes_steps(here, bert, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from tercet.errors import DataError
 from tercet.runs import RunSettings
 from tercet.runs.limits import check_eval_fraction
-from tercet.runs.settings import describe
+from tercet.runs.settings import ENCODER_SETTINGS, describe
 from tests.child import ENVIRONMENT
 
 
@@ -86,6 +86,24 @@ def test_every_setting_has_a_description():
 def test_runs_and_comparisons_are_imported_without_torch_and_numpy():
     code = "import sys, tercet.runs, tercet.comparison; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, check=True)
+
+
+def test_every_setting_of_the_encoder_is_reset():
+    """The others are those of the data, of the head, and of the size of batches, by which the data are checked."""
+    used = {
+        "train",
+        "dimension",
+        "label_levels",
+        "multi_label",
+        "jaccard_weights",
+        "seed",
+        "max_seq_length",
+        "report_to",
+    }
+    assert {item.name for item in fields(RunSettings)} - set(ENCODER_SETTINGS) == used | {
+        "batch_size",
+        "samples_per_label",
+    }
 
 
 def test_settings_of_the_encoder_are_not_used_for_a_head_alone(caplog):

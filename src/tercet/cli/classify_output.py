@@ -1,5 +1,6 @@
 """Classify the rows of an input part by part, and write them with their answers."""
 
+import shlex
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tercet.decisions import LabelClassifier
 
 # A column is one of labels if most of its values in this number of rows are labels of the classifier.
-_ROWS_TO_LOOK_AT = 1000
+_MAX_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ class AnswerWriter:
 
 
 def print_column_of_labels(rows: StandardInput | TableInput, known: Collection[str]) -> None:
-    """Print if a column without a usual name has labels of the classifier, because it was not compared.
+    """Print if a column without a usual name seems to have labels of the classifier, because it was not compared.
+
+    A column whose values are all different is left out: numbers of rows may be equal to labels.
 
     Args:
         rows: the input.
@@ -85,12 +88,13 @@ def print_column_of_labels(rows: StandardInput | TableInput, known: Collection[s
         return
     from tercet.data.tables.cells import plain_values
 
-    for name, cells in rows.columns.items():
-        values = [str(value) for value in plain_values(cells[:_ROWS_TO_LOOK_AT]) if value is not None]
-        if name != rows.text_column and 2 * sum(value in known for value in values) > len(values):
+    texts = rows.text_column.split(",")
+    for name in [name for name in rows.columns if name not in texts]:
+        values = [str(value) for value in plain_values(rows.columns[name][:_MAX_ROWS]) if value is not None]
+        if len(set(values)) < len(values) < 2 * sum(value in known for value in values):
             print_note(
-                f"the column {short_repr(name)} has labels of the classifier; pass --label-column {name} to compare "
-                "the answers with it"
+                f"the column {short_repr(name)} seems to have labels of the classifier; pass --label-column "
+                f"{shlex.quote(name)} to compare the answers with it"
             )
             return
 
@@ -114,7 +118,7 @@ def print_compared_column(column: str | None, label_column: str | None, summary:
         return
     print_note(
         f"the column {short_repr(column)} is not compared, because the classifier knows none of its values, such as "
-        f"{short_repr(unknown)}; pass --label-column {column} if they are labels"
+        f"{short_repr(unknown)}; pass --label-column {shlex.quote(column)} if they are labels"
     )
 
 

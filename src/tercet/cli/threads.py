@@ -18,7 +18,7 @@ def set_threads() -> None:
     """Set the threads of PyTorch in this process and its children, unless the user has set them.
 
     Call it before torch is imported. A container with a limit such as `docker run --cpus 2` sees all processors of its
-    host. Without this, PyTorch would start a thread for each of them, and they would spend the limit on waiting.
+    host. Without this, PyTorch would start up to one thread for each of them, which would spend the limit on waiting.
     """
     _wait_briefly()
     quota = _quota()
@@ -80,6 +80,6 @@ def _limit(group: Path) -> int | None:
         else:
             quota, period = ((group / f"cpu.cfs_{name}_us").read_text("ascii") for name in ("quota", "period"))
         limit = math.ceil(int(quota) / int(period))  # -1 and "max" say that there is no limit.
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZeroDivisionError):
         return None
     return limit if limit > 0 else None

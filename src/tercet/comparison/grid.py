@@ -12,15 +12,15 @@ from tercet.catalogue import DISTANCES, LOSSES
 from tercet.comparison.plan import Variant, loss_title
 from tercet.errors import DataError, listed
 from tercet.records import short_model_names
-from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
+from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, ENCODER_SETTINGS, RunSettings
 
 # Settings that cannot be a key of a grid: those that all runs share or that a comparison sets itself or does not use.
 _NOT_COMPARED = (
     "multi_label", "jaccard_weights", "seed", "max_steps", "time_limit", "fsdp", "save_every", "keep", "eval_steps",
     "report_to",
 )  # fmt: skip
-# The settings that change the result of `train=head`. The head has its own loss, and the encoder is not trained.
-_USED_BY_HEAD = ("train", "dimension", "max_seq_length")
+# The settings that do not change the result of `train=head`. The head has its own loss and batches.
+_UNUSED_BY_HEAD = (*ENCODER_SETTINGS, "batch_size", "samples_per_label")
 # The keys that define the loss. A grid without another key compares losses.
 _LOSS_KEYS = ("loss", "margin", "distance")
 
@@ -98,7 +98,7 @@ def parse_grid(
         train = changes.get("train", settings.train)
         if train == "head":  # It uses neither the loss nor the training of the encoder.
             loss, margin, metric = losses[0], margins[0], DEFAULT_DISTANCE
-            changes = {key: value for key, value in changes.items() if key in _USED_BY_HEAD}
+            changes = {key: value for key, value in changes.items() if key not in _UNUSED_BY_HEAD}
         elif train == "encoder" and drops_dimension:
             changes.pop("dimension", None)
         margin = margin if LOSSES.find(loss, DataError).has_margin else None

@@ -123,9 +123,9 @@ def run_comparison(
     missing = [(seed, variant) for seed, variant in plan.runs() if (seed, variant.name) not in done]
     needed = {variant.model for _, variant in missing}
     untouched = measure_baselines({model: base for model, base in bases.items() if model in needed}, record, output)
-    clock = time.monotonic()
+    seconds: list[float] = []
     for done_now, (seed, variant) in enumerate(missing, start=1):
-        number = plan.runs().index((seed, variant)) + 1
+        clock, number = time.monotonic(), plan.runs().index((seed, variant)) + 1
         title = f"run {number} of {len(plan.runs())} ({variant.name}, seed {seed})"
         base = replace(bases[variant.model], output=work / plan.run_folder(variant.name, seed), title=title)
         result = _run(plan, variant, seed, steps[variant.name], record, base, untouched[variant.model])
@@ -136,8 +136,8 @@ def run_comparison(
         record.runs.append(run)
         write_record(output, record)
         _remove_all_but_best(work, plan, record.runs)
-        left = (time.monotonic() - clock) / done_now * (len(missing) - done_now)
-        report_progress(f"{title}: {_describe_outcome(run)}{_forecast(left)}")
+        seconds += [] if run.failed else [time.monotonic() - clock]
+        report_progress(f"{title}: {_describe_outcome(run)}{_forecast(seconds, len(missing) - done_now)}")
     return _finish(output, plan, record)
 
 
@@ -220,9 +220,10 @@ def _remove_all_but_best(work: Path, plan: Plan, runs: list[TrialRecord]) -> Non
             remove_run(folder)
 
 
-def _forecast(seconds: float) -> str:
-    """Return a clause about the time that the other runs take; "" if they are over soon."""
-    return f"; the other runs take about {in_words(seconds)}" if seconds >= SHORTEST_FORECAST else ""
+def _forecast(seconds: Sequence[float], remaining: int) -> str:
+    """Return a clause about the time of the remaining runs, by the seconds of those without an error; "" if short."""
+    expected = remaining * sum(seconds) / max(1, len(seconds))
+    return f"; the remaining runs take about {in_words(expected)}" if expected >= SHORTEST_FORECAST else ""
 
 
 def _describe_outcome(run: TrialRecord) -> str:

@@ -197,7 +197,7 @@ def _plan_steps(run: PlannedRun, seconds_per_row: float | None) -> int:
 def _train_encoder(run: PlannedRun) -> None:
     """Train the encoder, with the head if there is one. Raise `KeyboardInterrupt` if Ctrl-C stopped the training."""
     if run.checkpoint is not None:
-        logger.info(f"the training of the encoder goes on from {run.checkpoint.name}")
+        logger.info(f"the training of the encoder resumes from {run.checkpoint.name}")
     with run.stop.handling_interrupts(), logging_redirect_tqdm(), run.timing("encoder"):
         run.trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
     if run.stop.interrupted:

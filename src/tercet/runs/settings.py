@@ -19,20 +19,21 @@ DEFAULT_DISTANCE = "euclidean"
 DEFAULT_MARGIN = 0.3
 DEFAULT_LORA_RANK = 16
 
-# Settings of the training of the encoder, which a linear head alone does not use.
-ENCODER_SETTINGS = (
-    "loss", "margin", "distance", "epochs", "max_steps", "neighbor_labels", "learning_rate", "warmup_ratio",
-    "mini_batch_tokens", "cross_batch_memory", "eval_steps",
-)  # fmt: skip
-
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
-def _setting(default: T, description: str, *, free_on_resume: bool = False) -> T:
-    """Return a field. `free_on_resume` means that a run may be resumed with another value."""
-    metadata = {"description": description, "free_on_resume": free_on_resume}
+def _setting(default: T, description: str, *, free_on_resume: bool = False, of_encoder: bool = False) -> T:
+    """Return a field.
+
+    Args:
+        default: its default.
+        description: its description, for help and docs.
+        free_on_resume: whether a run may be resumed with another value.
+        of_encoder: whether a linear head alone does not use it.
+    """
+    metadata = {"description": description, "free_on_resume": free_on_resume, "of_encoder": of_encoder}
     value: T = field(default=default, metadata=metadata)
     return value
 
@@ -49,7 +50,9 @@ class RunSettings:
         4
     """
 
-    loss: str = _setting("batch-semi-hard", "The loss. It determines which triplets of a batch are used.")
+    loss: str = _setting(
+        "batch-semi-hard", "The loss. It determines which triplets of a batch are used.", of_encoder=True
+    )
     margin: float | Sequence[float] | None = _setting(
         None,
         "Minimum difference between the distances to a negative and to a positive. Default: 0.3; after a head on few "
@@ -58,11 +61,13 @@ class RunSettings:
         "first, such as 0.3,0.15. A single value is the margin of the coarsest level, and each "
         "finer level has half. Default with a head: each coarser level has twice the margin of the next finer one, at "
         "most 0.9.",
+        of_encoder=True,
     )
     distance: str | None = _setting(
         None,
         "The distance between embeddings that the loss uses; euclidean if the encoder's embeddings have length 1, "
         "else cosine.",
+        of_encoder=True,
     )
     train: str = _setting("auto", f"What to train: {'; '.join(f'{name}: {text}' for name, text in PARTS.items())}.")
     dimension: int | None = _setting(
@@ -82,57 +87,75 @@ class RunSettings:
         False, "With several labels per row, multiply the loss of an anchor and a positive by their Jaccard overlap."
     )
     epochs: float | None = _setting(
-        None, "Number of passes over the data; 3, or 20 if the labels have fewer than 16 sentences each."
+        None,
+        "Number of passes over the data; 3, or 20 if the labels have fewer than 16 sentences each.",
+        of_encoder=True,
     )
-    max_steps: int = _setting(-1, "Stop after this number of steps instead of after the epochs.")
+    max_steps: int = _setting(-1, "Stop after this number of steps instead of after the epochs.", of_encoder=True)
     batch_size: int = _setting(64, "Number of sentences in a batch, over all processes.")
     samples_per_label: int = _setting(4, "Number of sentences of each label in a batch.")
     neighbor_labels: float = _setting(
-        0.5, "Fraction of the labels of a batch that are near each other; the others are random."
+        0.5, "Fraction of the labels of a batch that are near each other; the others are random.", of_encoder=True
     )
     time_limit: float | None = _setting(
         None,
         "The time for the whole run, in seconds. It decides the number of steps, to which the schedule of the learning "
         "rate is fitted.",
+        of_encoder=True,
     )
     learning_rate: float | None = _setting(
         None,
         "The learning rate after the warm-up, its maximum; 1e-4 for an encoder with 384 hidden units, less for a wider "
         "one, half of it if the labels have fewer than 16 sentences each, and ten times as much for a LoRA adapter.",
+        of_encoder=True,
     )
     warmup_ratio: float = _setting(
-        0.1, "Fraction of the steps in which the learning rate rises; then it decays linearly to 0."
+        0.1, "Fraction of the steps in which the learning rate rises; then it decays linearly to 0.", of_encoder=True
     )
     seed: int = _setting(0, "Random seed; the same seed gives the same run.")
-    bf16: bool = _setting(False, "Train in bfloat16 mixed precision, on a GPU or on a processor with avx512_bf16.")
+    bf16: bool = _setting(
+        False, "Train in bfloat16 mixed precision, on a GPU or on a processor with avx512_bf16.", of_encoder=True
+    )
     max_seq_length: int | None = _setting(
         None, "Maximum number of tokens of a sentence; longer sentences are truncated. It is saved with the model."
     )
     lora: bool = _setting(
-        False, "Train a LoRA adapter of the encoder instead of all its weights; the model is saved as an adapter."
+        False,
+        "Train a LoRA adapter of the encoder instead of all its weights; the model is saved as an adapter.",
+        of_encoder=True,
     )
     lora_rank: int | None = _setting(
-        None, f"The rank of the LoRA adapter, which determines its number of weights; {DEFAULT_LORA_RANK}."
+        None,
+        f"The rank of the LoRA adapter, which determines its number of weights; {DEFAULT_LORA_RANK}.",
+        of_encoder=True,
     )
     mini_batch_tokens: int | None = _setting(
-        None, "Maximum number of tokens per forward pass, for batches that do not fit into memory.", free_on_resume=True
+        None,
+        "Maximum number of tokens per forward pass, for batches that do not fit into memory.",
+        free_on_resume=True,
+        of_encoder=True,
     )
     fsdp: bool = _setting(
         False,
         "Shard the weights, their gradients and the state of the optimizer over the processes of torchrun (FSDP).",
         free_on_resume=True,
+        of_encoder=True,
     )
     cross_batch_memory: int = _setting(
-        0, "Number of embeddings of past batches to mine as well; 0 mines the batch only."
+        0, "Number of embeddings of past batches to mine as well; 0 mines the batch only.", of_encoder=True
     )
     save_every: int | None = _setting(
-        None, "Number of steps between checkpoints, instead of one checkpoint per epoch.", free_on_resume=True
+        None,
+        "Number of steps between checkpoints, instead of one checkpoint per epoch.",
+        free_on_resume=True,
+        of_encoder=True,
     )
-    keep: int = _setting(2, "Number of checkpoints to keep during the run.", free_on_resume=True)
+    keep: int = _setting(2, "Number of checkpoints to keep during the run.", free_on_resume=True, of_encoder=True)
     eval_steps: int | None = _setting(
         None,
         "Number of steps between evaluations, in addition to those before and after training.",
         free_on_resume=True,
+        of_encoder=True,
     )
     report_to: str | None = _setting(
         None,
@@ -155,11 +178,11 @@ class RunSettings:
         check_settings(self)
 
     def without_unused(self) -> "RunSettings":
-        """Return settings in which those of the encoder have their defaults if it is not trained. Warn of those given.
+        """Reset the settings of the encoder to their defaults if only a head is trained. Warn of each that was given.
 
-        The size of batches stays, because a run checks the data for it in any case.
+        `batch_size` and `samples_per_label` stay, because a run checks the data for them in any case.
         """
-        if self.train != "head" or self.uses_triplets:
+        if self.train != "head" or self.uses_triplets:  # Triplets have no labels for a head, so they are refused later.
             return self
         defaults = {name: getattr(RunSettings(), name) for name in ENCODER_SETTINGS}
         values = {name: getattr(self, name) for name in defaults if getattr(self, name) != defaults[name]}
@@ -172,6 +195,10 @@ class RunSettings:
                 "train the encoder"
             )
         return replace(self, **defaults)
+
+
+# The settings of the training of the encoder, which a linear head alone does not use.
+ENCODER_SETTINGS = tuple(item.name for item in fields(RunSettings) if item.metadata["of_encoder"])
 
 
 def describe(name: str) -> str:

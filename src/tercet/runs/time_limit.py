@@ -20,9 +20,9 @@ logger = logging.getLogger(__name__)
 # Shorter trainings end before their time could be measured.
 _MIN_STEPS_TO_ESTIMATE = 50
 _MIN_STEPS = 10
-# The part of the time that is left of a limit in which steps are measured. If one step takes longer, fewer than
-# `_MIN_STEPS` fit anyway.
-_MEASURED_PART = 0.2
+# The fraction of the remaining time that the measurement of steps may take. If a step takes longer, fewer than
+# `_MIN_STEPS` fit.
+_MEASURED_FRACTION = 0.2
 # A step computes its rows forward and backward, which takes about three times as long as embedding them.
 EMBEDDING_PER_STEP = 1 / 3
 
@@ -75,7 +75,7 @@ def plan_steps(
     if seconds_to_fit is not None:
         reserve += seconds_to_fit()
     left = math.inf if settings.time_limit is None else settings.time_limit - elapsed - reserve
-    seconds = seconds_per_step(trainer, most_seconds=left * _MEASURED_PART)
+    seconds = seconds_per_step(trainer, max_seconds=left * _MEASURED_FRACTION)
     if seconds_per_row is None:
         seconds_per_row = EMBEDDING_PER_STEP * seconds / settings.batch_size
     # Before the first epoch, and after the last one, which may be incomplete.

@@ -37,13 +37,16 @@ def test_labels_of_the_input_are_compared(model, new, tmp_path):
 
 def test_a_label_column_of_another_name_is_mentioned(model, new, tmp_path):
     path = write(tmp_path / "new.csv", {"text": new[0], "code": new[1]})
-    note = "the column 'code' has labels of the classifier; pass --label-column code to compare the answers with it"
+    note = "the column 'code' seems to have labels of the classifier; pass --label-column code to compare the answers"
     assert note in run("classify", model, path, "--output", tmp_path / "out.csv").stderr
     done = run("classify", model, path, "--output", tmp_path / "given.csv", "--label-column", "code")
     assert note not in done.stderr
     assert "the answers are compared with the labels in the column 'code'" in done.stderr
+    spaced = write(tmp_path / "spaced.csv", {"text": new[0], "my kind": new[1]})
+    done = run("classify", model, spaced, "--output", tmp_path / "spaced-out.csv")
+    assert "pass --label-column 'my kind' to compare" in done.stderr
     other = write(tmp_path / "other.csv", {"text": new[0], "id": range(len(new[0]))})
-    assert "has labels of the classifier" not in run("classify", model, other, "--output", tmp_path / "o.csv").stderr
+    assert "labels of the classifier" not in run("classify", model, other, "--output", tmp_path / "o.csv").stderr
 
 
 def test_a_usual_name_without_a_known_label_is_no_label_column(model, new, tmp_path):

@@ -129,7 +129,7 @@ def test_a_best_state_from_before_the_first_change_is_named(bert, tmp_path, sent
         SentenceTransformerTrainer(model, arguments, data, loss=loss, evaluator=evaluate).train()
     assert weight_sums(model) == before
     (message,) = [warning.message for warning in collected if warning.kind == WarningKind.NOTHING_LEARNED]
-    assert "the best state, which was loaded at the end, is one before a weight had changed" in message
+    assert "the best state, which was loaded at the end, was saved before the first change of a weight" in message
 
 
 def test_the_relative_change_is_that_of_all_weights(bert):

@@ -207,7 +207,8 @@ class Transformer(PackedRows):
         """Return the number of tokens of each text, including special tokens, before truncation."""
         if not texts:
             return []
-        ids = self._call_tokenizer(texts, return_attention_mask=False)["input_ids"]
+        # The tokenizer would log that texts are longer than its limit.
+        ids = self._call_tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
         return [len(sentence) for sentence in ids]
 
     def test_batch(self) -> tuple[Features, bool]:
@@ -267,12 +268,13 @@ class Transformer(PackedRows):
 
     def _save_tokenizer(self, folder: Path) -> None:
         """Write the tokenizer with the limit of this module, so that it truncates equally without this module."""
-        limit = self.tokenizer.model_max_length
-        self.tokenizer.model_max_length = limit if self.max_seq_length is None else self.max_seq_length
-        try:
-            self.tokenizer.save_pretrained(folder)
-        finally:
-            self.tokenizer.model_max_length = limit
+        with tokenizer_lock(self.tokenizer):  # Another model may have the same tokenizer.
+            limit = self.tokenizer.model_max_length
+            self.tokenizer.model_max_length = limit if self.max_seq_length is None else self.max_seq_length
+            try:
+                self.tokenizer.save_pretrained(folder)
+            finally:
+                self.tokenizer.model_max_length = limit
 
 
 def _rename_peer_weights(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:

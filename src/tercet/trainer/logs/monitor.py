@@ -105,7 +105,7 @@ class TrainingMonitor:
         Args:
             is_complete: whether the run has ended after its last step.
             unchanged: whether the weights are those before the run, bit by bit.
-            restored: whether the run had changed them, but the best state, which is loaded at its end, had not.
+            restored: whether the run changed them, but the best state, which is loaded at its end, has those before it.
             relative_change: the norm of the change of the weights, divided by their norm; NaN if it is unknown.
             device: the device of the all-reduce in distributed training.
         """
@@ -115,9 +115,9 @@ class TrainingMonitor:
         *of_run, num_batches = sums.tolist()
         problem = self._why_nothing_was_learned(LossStats.from_sums(of_run), round(num_batches))
         if restored:
-            problem = (
-                "the best state, which was loaded at the end, is one before a weight had changed. Compare more states, "
-                "or use a lower learning rate"
+            problem = problem or (
+                "the best state, which was loaded at the end, was saved before the first change of a weight. Evaluate "
+                "more often (eval_steps), or use a lower learning rate"
             )
         elif unchanged:
             cause = problem or (

@@ -22,7 +22,8 @@ class MonitoringTrainer(CollatingAheadTrainer):
     _ran_a_step: bool
     _chunks: int
     _chunks_with_gradient: int
-    # The sums and a sample of the weights before the training, and whether it had changed them at its last step.
+    # The sums and a sample of the weights before the training, and whether they had changed before the best ones were
+    # loaded; False if none are.
     _start_weights: tuple[list[float], dict[str, Tensor]]
     _changed_weights: bool
 
@@ -43,7 +44,7 @@ class MonitoringTrainer(CollatingAheadTrainer):
 
     def _finalize_training(self, *args: Any, **kwargs: Any) -> Any:
         """Find out whether a weight has changed, before the best weights are loaded."""
-        self._changed_weights = self._has_changed_weights()
+        self._changed_weights = self.args.load_best_model_at_end and self._has_changed_weights()
         return super()._finalize_training(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     def _has_changed_weights(self) -> bool:
@@ -58,7 +59,7 @@ class MonitoringTrainer(CollatingAheadTrainer):
             monitor.finish(
                 is_complete=self.state.global_step == self.state.max_steps,
                 unchanged=unchanged and number == 0,
-                restored=unchanged and self._changed_weights,
+                restored=unchanged and self._changed_weights and number == 0,
                 relative_change=change if number == 0 else math.nan,
                 device=self.args.device,
             )

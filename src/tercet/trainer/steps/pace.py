@@ -7,17 +7,23 @@ from itertools import islice
 import torch
 
 from tercet._distributed import world_size
-from tercet._events import no_warnings
+from tercet._events import WarningKind, without_warnings
 from tercet._gather import all_reduce_sum, broadcast_from_first
 from tercet.trainer.steps.trained_rows_training import TrainedRowsTrainer
 
 # PyTorch allocates memory and selects kernels in the first steps.
 _WARMUP_STEPS, _TIMED_STEPS = 2, 3
-# Slow steps are measured for about this time. Their first ones are not much slower than later ones.
-_MOST_SECONDS = 30.0
+# No further step starts after this number of seconds. Slow steps vary less, so fewer of them are enough.
+_MAX_SECONDS = 30.0
+
+# The training gives these warnings again. Others, such as that packing is off, are given once in a process.
+_REPEATED = {
+    WarningKind.SMALL_MARGIN, WarningKind.UNREACHABLE_MARGIN, WarningKind.NO_TRIPLET, WarningKind.INACTIVE_TRIPLETS,
+    WarningKind.LABELS_NOT_SEPARATED, WarningKind.COLLAPSE,
+}  # fmt: skip
 
 
-def seconds_per_step(trainer: TrainedRowsTrainer, most_seconds: float = _MOST_SECONDS) -> float:
+def seconds_per_step(trainer: TrainedRowsTrainer, max_seconds: float = _MAX_SECONDS) -> float:
     """Run the first batches of a training, and return the median seconds per step, the mean over all processes.
 
     The weights and the state of the random numbers do not change: the optimizer updates copies of the weights. The
@@ -25,13 +31,13 @@ def seconds_per_step(trainer: TrainedRowsTrainer, most_seconds: float = _MOST_SE
 
     Args:
         trainer: the trainer, before the training.
-        most_seconds: no further step begins after this time. At least one is measured.
+        max_seconds: no further step starts after this time, except for the second one: the first step is slower.
     """
-    with trainer.only_trained_rows(), no_warnings():
-        return _seconds_per_step(trainer, min(most_seconds, _MOST_SECONDS))
+    with trainer.only_trained_rows(), without_warnings(_REPEATED):
+        return _seconds_per_step(trainer, min(max_seconds, _MAX_SECONDS))
 
 
-def _seconds_per_step(trainer: TrainedRowsTrainer, most_seconds: float) -> float:
+def _seconds_per_step(trainer: TrainedRowsTrainer, max_seconds: float) -> float:
     model, device = trainer.model, trainer.args.device
     dataset = trainer._rows(trainer.train_dataset)
     size = trainer.args.train_batch_size
@@ -45,10 +51,14 @@ def _seconds_per_step(trainer: TrainedRowsTrainer, most_seconds: float) -> float
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         for _ in range(_WARMUP_STEPS + _TIMED_STEPS):
             batch = list(islice(rows, size))
-            if seconds and (len(batch) < size or _is_over(sum(seconds) >= most_seconds, device)):
+            if seconds and len(batch) < size:
+                break
+            if len(seconds) > 1 and _of_first_process(sum(seconds) >= max_seconds, device):
                 break
             start = time.perf_counter()
-            trainer._training_step(model, trainer.data_collator(dataset.__getitems__(list(map(int, batch)))))
+            inputs = trainer.data_collator(dataset.__getitems__(list(map(int, batch))))
+            with trainer.accelerator.autocast():  # The training gets it when its model is prepared.
+                trainer._training_step(model, inputs)
             for value, copy in zip(trained, copies, strict=True):
                 copy.grad, value.grad = value.grad, None
             optimizer.step()
@@ -61,6 +71,6 @@ def _seconds_per_step(trainer: TrainedRowsTrainer, most_seconds: float) -> float
     return float(all_reduce_sum(torch.tensor(median, device=device))) / world_size()
 
 
-def _is_over(is_over: bool, device: torch.device) -> bool:
-    """Return what holds in the first process, because all processes must run the same steps."""
-    return bool(broadcast_from_first(torch.tensor(is_over, device=device)))
+def _of_first_process(value: bool, device: torch.device) -> bool:
+    """Return the value of the first process, because all processes must run the same steps."""
+    return bool(broadcast_from_first(torch.tensor(value, device=device)))
