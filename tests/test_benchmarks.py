@@ -1,4 +1,4 @@
-"""The tables of `benchmarks/quality.py` can be printed from the results in the repository, without a run."""
+"""Benchmarks print their tables from the results in the repository, and name files that exist."""
 
 import re
 import shutil
@@ -41,3 +41,9 @@ def test_tables_of_quality_come_from_the_results_in_the_repository(selection, ex
     assert done.returncode == 0, done.stderr
     assert re.search(expected, done.stdout)
     assert results.read_bytes() == (BENCHMARKS / "results" / "quality.json").read_bytes()
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.name)
+def test_files_of_the_project_that_a_benchmark_names_exist(path):
+    named = re.findall(r"\b(?:tests|docs|src)/[\w/.-]+\.(?:py|md)\b", path.read_text("utf-8"))
+    assert not [name for name in named if not (BENCHMARKS.parent / name).exists()]
