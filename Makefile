@@ -80,7 +80,6 @@ bench-time-to-quality: $(VENV)/.test
 bench-setfit: $(VENV)/.test $(VENV)-setfit/.done
 	$(BIN)/python benchmarks/time_to_quality.py --data $(DATA) --setfit $(VENV)-setfit/bin/python $(BENCH) --output time_to_quality.json
 
-# BENCH="--on encoder" trains the complete encoder, which takes a day.
 bench-classify: $(VENV)/.test
 	$(BIN)/python benchmarks/classify.py --data $(DATA) $(BENCH) --output classify.json
 
@@ -89,6 +88,7 @@ bench-semantic-router: $(VENV)/.test $(VENV)-semantic-router/.done
 	$(BIN)/python benchmarks/classify.py --data $(DATA) --parts open --semantic-router $(VENV)-semantic-router/bin/python \
 		$(BENCH) --output classify.json
 
+# BENCH="--on encoder" trains the complete encoder, which takes a day.
 bench-advice: $(VENV)/.test
 	$(BIN)/python benchmarks/advice.py --data $(DATA) $(BENCH) --output advice.json
 
