@@ -128,7 +128,8 @@ def test_a_head_must_not_win_by_map_at_r_of_labels_at_chance(none, best, frequen
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "regression", "wins"), [(0.74, 0.75, False), (0.76, 0.75, True), (0.7, None, True)]
+    ("accuracy", "regression", "wins"),
+    [(0.74, 0.75, False), (0.744, 0.75, False), (0.746, 0.75, True), (0.76, 0.75, True), (0.7, None, True)],
 )
 def test_a_head_must_not_be_worse_than_a_regression_if_that_is_asked(accuracy, regression, wins):
     """It raises MAP@R in any case: 5 sentences of each label of HWU64 (0.709 and 0.453 without a head)."""
@@ -154,7 +155,7 @@ def test_the_regression_of_the_choice_is_that_of_the_folds():
         )  # fmt: skip
         best = max(score.accuracy for score in choice.scores[1:])
         assert (scored.regression_accuracy < 0.4) == at_chance
-        assert at_chance or (choice.head is None) == (best < scored.regression_accuracy)
+        assert at_chance or (choice.head is None) == (best < scored.regression_accuracy - 0.005)
 
 
 def test_a_head_that_is_worse_than_none_says_so():

@@ -129,8 +129,8 @@ def test_what_a_head_needs_with_few_rows_is_logged(bert, sentences, labels, tmp_
     with caplog.at_level("INFO", logger="tercet"):
         train(data, tmp_path / "m", model=bert, device="cpu", settings=settings, eval_fraction=0)
     assert (
-        "a head helps the encoder only if it finds as many labels in cross-validation as a logistic regression on the "
-        "untouched encoder" in caplog.text
+        "a head helps the encoder only if it finds about as many labels in cross-validation as a logistic regression "
+        "on the untouched encoder" in caplog.text
     )
 
 

@@ -98,10 +98,10 @@ def choose_head(
         seed: the seed of the folds and of the training.
         candidates: the settings to choose from. Their seed is replaced by `seed`.
         allow_none: whether to return no head if none of the candidates is better.
-        beat_regression: return no head, if `allow_none`, whose accuracy is below that of a logistic regression on the
-            embeddings without a head. For a head before the training of an encoder on few rows of each label: such a
-            head has learned the rows rather than the labels, and leaves little for the encoder to learn. Several labels
-            of a row have no accuracy, so it has no effect on them.
+        beat_regression: return no head, if `allow_none`, whose accuracy is more than half a point below that of a
+            logistic regression on the embeddings without a head. For a head before the training of an encoder on few
+            rows of each label: such a head has learned the rows rather than the labels, and leaves little for the
+            encoder to learn. Several labels of a row have no accuracy, so it has no effect on them.
         label_levels: the separator of the levels of nested labels, see `train_head`.
         jaccard_weights: whether all candidates have `jaccard_weights`, see `HeadSettings`.
 

@@ -54,7 +54,7 @@ class Stages:
         few_rows: whether the labels have few sentences each.
         full_training_few_rows: whether labels have few sentences each, and the encoder is trained for at least
             `EPOCHS_FEW_ROWS` epochs.
-        beat_regression: whether a head must be at least as accurate as a logistic regression on the untouched encoder.
+        beat_regression: whether a head must be about as accurate as a logistic regression on the untouched encoder.
             With few rows of each label, a head may fit the training rows: MAP@R of the frozen embeddings rises in
             cross-validation, but the trained encoder ends worse than without it, see docs/concepts/measured-quality.md.
             False if rows have several labels, because then a head has no accuracy.
@@ -152,7 +152,7 @@ def add_head(
     rows = embeddings[torch.from_numpy(kept).to(embeddings.device)].float().cpu()
     if stages.beat_regression:
         logger.info(
-            "with few sentences of each label, a head helps the encoder only if it finds as many labels in "
+            "with few sentences of each label, a head helps the encoder only if it finds about as many labels in "
             "cross-validation as a logistic regression on the untouched encoder"
         )
     return first_head.add_head(
