@@ -138,7 +138,7 @@ def _next_command(
         return ["tercet", "inspect", data, *columns, "--model", BUNDLED, *_words(given)]
     suggestions = inspection.with_model.suggestions if inspection.with_model else []
     suggested = {found.setting: found.value for found in suggestions}
-    # Training chooses the suggested distance by itself, and with the default margin a larger one if that is better.
+    # Training chooses this distance by itself. It may raise the default margin, but never one that is given.
     usual = {"distance", *(name for name, value in _USUAL.items() if suggested.get(name) == value)}
     chosen = {**given, **{name: value for name, value in suggested.items() if name not in usual}}
     return ["tercet", "train", data, *columns, *model, *_words(chosen), "--output", "my-model"]
