@@ -15,7 +15,7 @@ from transformers import TrainingArguments
 from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator
-from tercet.trainer import trainer as trainer_module
+from tercet.trainer.logs import monitoring
 from tercet.trainer.logs.weight_changes import weight_sums
 from tests.trainer.helpers import flat_weights, logged_losses, make_arguments, make_trainer, turn_off_dropout
 
@@ -174,7 +174,7 @@ def test_the_same_seed_gives_the_same_model(bert, labelled, tmp_path):
 def test_a_second_run_of_model_init_is_compared_with_its_own_start(bert, labelled, tmp_path, caplog, monkeypatch):
     """The weights after both runs are the same, but those of each run have changed. Each run sums both ends once."""
     summed = []
-    monkeypatch.setattr(trainer_module, "weight_sums", lambda model: summed.append(weight_sums(model)) or summed[-1])
+    monkeypatch.setattr(monitoring, "weight_sums", lambda model: summed.append(weight_sums(model)) or summed[-1])
     trainer = SentenceTransformerTrainer(
         model_init=lambda: SentenceTransformer(bert, device="cpu"),
         args=make_arguments(tmp_path),

@@ -9,7 +9,7 @@ from tercet.encoder.modules.transformer import Transformer
 from tercet.errors import EmbeddingError
 from tercet.losses._engine import double_product_source
 from tercet.losses.modules import BaseLoss
-from tercet.trainer import trainer as trainer_module
+from tercet.trainer.logs import monitoring
 from tercet.trainer.trainer import SentenceTransformerTrainer
 from tests.trainer.helpers import logged_losses, make_arguments, make_trainer
 
@@ -41,7 +41,7 @@ def test_a_step_reads_nothing_from_the_device(loss, bert, tmp_path, labelled, mo
     monkeypatch.setattr(SentenceTransformerTrainer, "_defers_reading", lambda self: True)
     monkeypatch.setattr(BaseLoss, "reset_warnings", lambda self: setattr(self, "_margin_checked", True))
     for name in ("weight_sums", "sample_weights"):
-        monkeypatch.setattr(trainer_module, name, lambda model: None)
+        monkeypatch.setattr(monitoring, name, lambda model: None)
     meta = torch.device("meta")
     device = property(lambda arguments: arguments._setup_devices and meta)
     monkeypatch.setattr(SentenceTransformerTrainingArguments, "device", device)
