@@ -1,7 +1,7 @@
 """Processes that train together, with the variables that `torchrun` sets.
 
-`torchrun` starts each of them anew, which takes seconds. `several_processes/test_distributed.py` starts a
-training with it.
+`torchrun` starts a new interpreter for each of them, which takes seconds. One test of
+`tests/trainer/several_processes/test_distributed.py` uses it.
 """
 
 import socket

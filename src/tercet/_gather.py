@@ -6,13 +6,15 @@ multiplied by the number of processes, because `DistributedDataParallel` divides
 distance function, every process computes the complete loss instead; see `BatchLoss._loss`.)
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from tercet._distributed import rank, world_size
+
+T = TypeVar("T", bool, int)
 
 
 def is_distributed_batch(embeddings: Tensor) -> bool:
@@ -57,6 +59,17 @@ def broadcast_from_first(value: Tensor) -> Tensor:
     if world_size() > 1:
         dist.broadcast(value, 0)
     return value
+
+
+def number_of_first(value: T, device: torch.device) -> T:
+    """Return the number of the first process, because all processes must run the same steps.
+
+    Args:
+        value: the number of this process, or True or False.
+        device: the device of the communication.
+    """
+    number: T = broadcast_from_first(torch.tensor(value, device=device)).item()  # type: ignore[assignment]
+    return number
 
 
 class _GatherRows(torch.autograd.Function):

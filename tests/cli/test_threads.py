@@ -11,7 +11,7 @@ from tercet.cli.threads import quota_of_groups
 from tests.child import ENVIRONMENT
 
 _VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
-# What a child process prints: the variable, and what PyTorch makes of it.
+# A child process prints the variable and the number of threads of PyTorch.
 _PRINT_THREADS = (
     "import os; from tercet.cli.threads import set_threads; set_threads(); import torch; "
     "print(os.environ.get('OMP_NUM_THREADS'), torch.get_num_threads())"

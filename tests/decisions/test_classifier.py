@@ -1,4 +1,4 @@
-"""What a classifier predicts, and how sure it is."""
+"""The predictions of a classifier, and their confidence."""
 
 import numpy as np
 import pytest

@@ -140,7 +140,7 @@ def test_limits_of_an_old_state_are_not_remembered_for_a_new_one(monkeypatch):
 
 @pytest.mark.slow
 def test_the_promised_precision_is_kept_on_new_rows():
-    """Of 20 classifiers, each with rows of its own, at most a few break the promise."""
+    """20 classifiers have different training rows. No more than three of them break the promise."""
     broken, made = 0, 0
     new, new_ids = blobs(3000, noise=0.45, seed=1000)
     for seed in range(20):

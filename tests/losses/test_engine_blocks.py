@@ -77,7 +77,7 @@ def test_rows_of_zeros_have_the_cosine_distance_1_to_each_other(name, rows, monk
 
 
 def test_all_searches_find_the_same_negatives(monkeypatch):
-    """Distances are multiples of a quarter, so many are equal. Some negatives are masked."""
+    """Many distances are equal, because they are multiples of a quarter. Some negatives are masked."""
     generator = torch.Generator().manual_seed(0)
     distances_of_rows = torch.randint(0, 40, (50, 150), generator=generator) / 4
     negatives, positives = distances_of_rows[:, :100].contiguous(), distances_of_rows[:, 100:]

@@ -1,6 +1,5 @@
 """Classify the rows of an input part by part, and write them with their answers."""
 
-import shlex
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
@@ -11,7 +10,7 @@ from tercet._files import atomic_file
 from tercet.cli.classify_checks import check_names
 from tercet.cli.classify_columns import added_columns, added_names, integers_of
 from tercet.cli.classify_summary import Summary
-from tercet.cli.console import print_note, shows_progress
+from tercet.cli.console import command_line, print_note, shows_progress
 from tercet.cli.streams import DataOutput
 from tercet.cli.table_input import Rows, StandardInput, TableInput
 from tercet.data.columns.names import usual_columns
@@ -86,15 +85,16 @@ def print_column_of_labels(rows: StandardInput | TableInput, known: Collection[s
     """
     if rows.label_column is not None or isinstance(rows, StandardInput):
         return
+    from tercet.data.reading.selection import text_parts
     from tercet.data.tables.cells import plain_values
 
-    texts = rows.text_column.split(",")
+    texts = text_parts(rows.text_column, rows.columns)
     for name in [name for name in rows.columns if name not in texts]:
         values = [str(value) for value in plain_values(rows.columns[name][:_MAX_ROWS]) if value is not None]
         if len(set(values)) < len(values) < 2 * sum(value in known for value in values):
             print_note(
-                f"the column {short_repr(name)} seems to have labels of the classifier; pass --label-column "
-                f"{shlex.quote(name)} to compare the answers with it"
+                f"the column {short_repr(name)} seems to have labels of the classifier; pass "
+                f"{command_line(['--label-column', name])} to compare the answers with it"
             )
             return
 
@@ -118,7 +118,7 @@ def print_compared_column(column: str | None, label_column: str | None, summary:
         return
     print_note(
         f"the column {short_repr(column)} is not compared, because the classifier knows none of its values, such as "
-        f"{short_repr(unknown)}; pass --label-column {shlex.quote(column)} if they are labels"
+        f"{short_repr(unknown)}; pass {command_line(['--label-column', column])} if they are labels"
     )
 
 

@@ -7,7 +7,7 @@ settings. This module does not import torch.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tercet.catalogue import LOSSES
 from tercet.errors import DataError
@@ -184,7 +184,7 @@ class RunSettings:
         """
         if self.train != "head" or self.uses_triplets:  # Triplets have no labels for a head, so they are refused later.
             return self
-        defaults = {name: getattr(RunSettings(), name) for name in ENCODER_SETTINGS}
+        defaults: dict[str, Any] = {item.name: item.default for item in fields(self) if item.metadata["of_encoder"]}
         values = {name: getattr(self, name) for name in defaults if getattr(self, name) != defaults[name]}
         given = [
             f"{name}={value:g}" if isinstance(value, float) else f"{name}={value!r}" for name, value in values.items()

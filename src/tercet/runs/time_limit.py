@@ -5,10 +5,9 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from transformers import TrainerState
 
-from tercet._gather import broadcast_from_first
+from tercet._gather import number_of_first
 from tercet.errors import DataError
 from tercet.runs.build import logging_interval, warmup
 from tercet.runs.settings import RunSettings
@@ -84,7 +83,7 @@ def plan_steps(
     if settings.time_limit is not None:
         fitting = math.floor((settings.time_limit - elapsed - reserve) / with_epochs)
         # The processes measure other times, but must end after the same step.
-        fitting = int(broadcast_from_first(torch.tensor(fitting, device=trainer.args.device)))
+        fitting = number_of_first(fitting, trainer.args.device)
         if fitting < min(_MIN_STEPS, steps):
             needed = math.ceil(elapsed + reserve + min(_MIN_STEPS, steps) * with_epochs)
             if not can_skip:

@@ -8,7 +8,7 @@ import torch
 
 from tercet._distributed import world_size
 from tercet._events import WarningKind, without_warnings
-from tercet._gather import all_reduce_sum, broadcast_from_first
+from tercet._gather import all_reduce_sum, number_of_first
 from tercet.trainer.steps.trained_rows_training import TrainedRowsTrainer
 
 # PyTorch allocates memory and selects kernels in the first steps.
@@ -53,7 +53,7 @@ def _seconds_per_step(trainer: TrainedRowsTrainer, max_seconds: float) -> float:
             batch = list(islice(rows, size))
             if seconds and len(batch) < size:
                 break
-            if len(seconds) > 1 and _of_first_process(sum(seconds) >= max_seconds, device):
+            if len(seconds) > 1 and number_of_first(sum(seconds) >= max_seconds, device):
                 break
             start = time.perf_counter()
             inputs = trainer.data_collator(dataset.__getitems__(list(map(int, batch))))
@@ -69,8 +69,3 @@ def _seconds_per_step(trainer: TrainedRowsTrainer, max_seconds: float) -> float:
     trainer.loss.zero_grad()
     median = statistics.median(seconds[min(_WARMUP_STEPS, len(seconds) - 1) :])
     return float(all_reduce_sum(torch.tensor(median, device=device))) / world_size()
-
-
-def _of_first_process(value: bool, device: torch.device) -> bool:
-    """Return the value of the first process, because all processes must run the same steps."""
-    return bool(broadcast_from_first(torch.tensor(value, device=device)))
