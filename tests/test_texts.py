@@ -25,7 +25,7 @@ def test_half_of_a_character_is_refused():
 
 def test_empty_texts_can_be_allowed_and_the_error_chosen():
     assert check_texts(["", " ", "a"], "data", allow_empty=True) == ["", " ", "a"]
-    with pytest.raises(EmbeddingError, match=r"sentences, row 1: the text is None \(NoneType\), not a string"):
+    with pytest.raises(EmbeddingError, match=r"sentences, row 1: the text is missing \(None\); fill it in"):
         check_texts(["", None], "sentences", allow_empty=True, error=EmbeddingError)
 
 

@@ -10,6 +10,7 @@ RowNumbers             the numbers of selected rows, for messages
 FilePlaces             the places of rows of several files, for messages
 """
 
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence, Set
@@ -69,6 +70,9 @@ def validate_texts(
     """
     for row, text in enumerate(texts):
         if not isinstance(text, str):
+            if text is None or (isinstance(text, float) and math.isnan(text)):
+                place = row_place(source, row, lines)
+                raise error(f"{place}: the text is missing ({text}); fill it in or remove the row")
             raise error(
                 f"{row_place(source, row, lines)}: the text is {short_repr(text)} ({type(text).__name__}), not a "
                 f"string; {string_hint(text)}, or remove the row"

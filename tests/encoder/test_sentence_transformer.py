@@ -46,13 +46,16 @@ def test_encode_keeps_the_training_mode_and_uses_no_dropout(model, sentences):
     assert not model.encode("a", convert_to_tensor=True).is_inference()
 
 
-def test_prompts(model, bert):
+def test_prompts(model, bert, caplog):
     with_name = model.encode("won", prompt_name="query")
     np.testing.assert_array_equal(with_name, model.encode("won", prompt="the team "))
     np.testing.assert_array_equal(with_name, model.encode("the team won"))
     by_default = SentenceTransformer(bert, device="cpu", prompts=model.prompts, default_prompt_name="query")
     np.testing.assert_array_equal(by_default.encode("won"), with_name)
     np.testing.assert_array_equal(by_default.encode("won", prompt=""), model.encode("won"))
+    caplog.clear()
+    model.encode("won", prompt_name="passage", prompt="the team: ")
+    assert caplog.messages[:1] == ["prompt_name='passage' is not used, because prompt is given"]
     with pytest.raises(ModelError, match="no prompt named 'passage'; the prompts of this model: 'query'"):
         model.encode("won", prompt_name="passage")
     with pytest.raises(ModelError, match="default_prompt_name is 'other', but the prompts of this model are: 'query'"):
@@ -60,7 +63,7 @@ def test_prompts(model, bert):
 
 
 def test_invalid_arguments_are_refused(model, bert):
-    with pytest.raises(EmbeddingError, match=r"sentences, row 1: the text is None \(NoneType\), not a string"):
+    with pytest.raises(EmbeddingError, match=r"sentences, row 1: the text is missing \(None\); fill it in"):
         model.encode(["a", None])
     with pytest.raises(EmbeddingError, match="batch_size must be at least 1, got 0"):
         model.encode(["a"], batch_size=0)

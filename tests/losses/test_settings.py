@@ -6,10 +6,12 @@ from functools import partial
 import pytest
 
 from tercet import SentenceTransformer
+from tercet.errors import EmbeddingError
 from tercet.losses import (
     AdaptiveLayerLoss,
     BatchHardSoftMarginTripletLoss,
     BatchHardTripletLoss,
+    BatchHardTripletLossDistanceFunction,
     MatryoshkaLoss,
     NestedTripletLoss,
     TripletLoss,
@@ -57,3 +59,10 @@ def test_each_argument_is_in_the_settings(make_loss, changes, model):
     assert {*changes} == {*inspect.signature(make_loss).parameters} - {"model", "loss", "paths"}
     for name, value in changes.items():
         assert settings(**{name: value}) != settings(), name
+
+
+@pytest.mark.parametrize("first", ["cosine", 0.3, BatchHardTripletLossDistanceFunction.cosine_distance])
+def test_another_first_argument_than_the_model_is_refused(first):
+    for make in (BatchHardTripletLoss, BatchHardSoftMarginTripletLoss, TripletLoss):
+        with pytest.raises(EmbeddingError, match=f"first argument of {make.__name__} is the model, but it is "):
+            make(first)

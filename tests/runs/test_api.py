@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -9,13 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from datasets import Dataset, DatasetDict
 
 from tercet import SentenceTransformer
 from tercet._files import locked
 from tercet.comparison import compare
-from tercet.errors import DataError
+from tercet.errors import DataError, ModelError
 from tercet.inspection import inspect
 from tercet.records import RunRecord
 from tercet.report.facts import run_facts
@@ -325,3 +328,28 @@ def test_a_mounted_folder_gets_the_model_and_the_checkpoints(tmp_path):
         if "mount" in done.stderr or "unshare" in done.stderr:
             pytest.skip(done.stderr)
         assert done.stdout == "True ['modules.json']\n", done.stderr
+
+
+def test_a_run_does_not_change_the_global_random_generators(bert, data, tmp_path):
+    def draws():
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+    def seed():
+        random.seed(3)
+        np.random.seed(3)
+        torch.manual_seed(3)
+
+    seed()
+    expected = draws()
+    seed()
+    train(data, tmp_path / "m", model=bert, settings=SETTINGS, eval_fraction=0, classifier=False)
+    assert draws() == expected
+
+
+@pytest.mark.parametrize("function", [train, compare])
+def test_data_in_the_place_of_the_output_are_named(function, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"^output must be a string or a pathlib.Path, got "):
+        function("my-model", data.to_pandas(), model="bundled")
+    with pytest.raises(ModelError, match=r"^model must be a folder, a name on the hub or a SentenceTransformer, got "):
+        evaluate(data.to_pandas(), "my-model")

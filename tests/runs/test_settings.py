@@ -106,13 +106,20 @@ def test_every_setting_of_the_encoder_is_reset():
     }
 
 
-def test_settings_of_the_encoder_are_not_used_for_a_head_alone(caplog):
+def test_settings_that_a_run_does_not_use_are_reset(caplog):
     given = RunSettings(train="head", loss="batch-hard", margin=0.9, epochs=9, learning_rate=0.1, batch_size=8, seed=3)
     with caplog.at_level(logging.WARNING):
         assert given.without_unused() == RunSettings(train="head", batch_size=8, seed=3)
     assert caplog.messages == [
         "loss='batch-hard', margin=0.9, epochs=9, learning_rate=0.1 are not used, because train='head' does not train "
         "the encoder"
+    ]
+    caplog.clear()
+    triplets = RunSettings(loss="triplet", samples_per_label=8, neighbor_labels=0.9, margin=0.9)
+    assert triplets.without_unused() == RunSettings(loss="triplet", margin=0.9)
+    assert caplog.messages == [
+        "samples_per_label=8, neighbor_labels=0.9 are not used, because loss='triplet' takes triplets, which have no "
+        "labels"
     ]
     caplog.clear()
     for settings in (RunSettings(train="head", dimension=8), RunSettings(train="both", margin=0.9)):

@@ -60,6 +60,20 @@ def test_invalid_arguments_raise_an_error(changes, message, tmp_path):
         make_arguments(tmp_path, **changes)
 
 
+def test_samples_per_label_without_its_batches_is_a_warning(tmp_path):
+    with collect_warnings() as warnings:
+        make_arguments(tmp_path, samples_per_label=2, batch_sampler="no_duplicates")
+    (warning,) = warnings
+    assert warning.kind == WarningKind.UNUSED_ARGUMENT
+    assert warning.message.startswith(
+        "samples_per_label=2 has no effect on these batches; to use it, set batch_sampler="
+    )
+    with collect_warnings() as warnings:
+        make_arguments(tmp_path, samples_per_label=2, batch_sampler="group_by_label")
+        make_arguments(tmp_path, samples_per_label=4, batch_sampler="batch_sampler")
+    assert not warnings
+
+
 def test_a_run_on_one_of_several_gpus_warns(tmp_path, monkeypatch):
     monkeypatch.setattr(SentenceTransformerTrainingArguments, "n_gpu", property(lambda self: 4))
     with collect_warnings() as warnings:

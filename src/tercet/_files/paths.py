@@ -31,16 +31,18 @@ def as_path(path: str | Path, name: str = "a path") -> Path:
     return Path(path)
 
 
-def expand_path(path: str | Path) -> Path:
+def expand_path(path: str | Path, name: str = "a path") -> Path:
     """Return the path with `~` replaced by the home folder, as the readers of data and models do.
+
+    `name` is the name of the argument, for messages.
 
     Raises:
         DataError: see `as_path`; or the path is empty, or the home folder of that user is unknown.
     """
-    if path == "":
+    if isinstance(path, str) and not path:
         raise DataError('the path is empty; pass the path of a file or folder, or "." for the current folder')
     try:
-        return as_path(path).expanduser()
+        return as_path(path, name).expanduser()
     except RuntimeError:
         raise DataError(f"{str(path)!r}: there is no home folder of the user {str(path).split('/')[0]!r}") from None
 

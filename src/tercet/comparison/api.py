@@ -122,7 +122,7 @@ def compare(
         ```
     """
     check_is_list(grid)
-    settings, output, grid = given_settings(settings), expand_path(output), list(grid)
+    settings, output, grid = given_settings(settings), expand_path(output, "output"), list(grid)
     if tracker_names(settings.report_to):
         raise DataError("a comparison does not report to trackers; leave out report_to")
     grid_models = models_in_grid(grid)

@@ -65,7 +65,7 @@ def reserved_comparison(output: Path, *, resume: bool, overwrite: bool, inputs: 
 def reserves_comparison(given: Mapping[str, Any]) -> AbstractContextManager[None]:
     """Decorate a function with the arguments of `tercet.compare` to run inside `reserved_comparison`."""
     return reserved_comparison(
-        expand_path(given["output"]),
+        expand_path(given["output"], "output"),
         resume=given["resume"],
         overwrite=given["overwrite"],
         inputs={**inputs_of(given), **inputs_of_grid(given["grid"])},

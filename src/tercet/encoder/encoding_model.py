@@ -99,7 +99,8 @@ class EncodingModel(PeerNames):
         Args:
             sentences: one string, or several strings: a list, an array, or one column of a table.
             prompt_name: name of a prompt in `prompts` to prepend to every sentence; by default `default_prompt_name`.
-            prompt: string to prepend to every sentence. It overrides `prompt_name`; an empty string means no prompt.
+            prompt: string to prepend to every sentence. It overrides `prompt_name`, with a warning; an empty
+                string means no prompt.
             batch_size: maximum number of sentences per batch. The limit of `batch_tokens` applies as well.
             show_progress_bar: whether to show a progress bar. If None, one is shown if the logger "tercet" logs INFO.
             output_value: "sentence_embedding"; "token_embeddings" for a tensor `(num_tokens, hidden_size)` of each
@@ -138,6 +139,8 @@ class EncodingModel(PeerNames):
         texts = as_texts(sentences)
         check_truncate_dim(truncate_dim)
         precision = check_precision(precision)
+        if prompt is not None and prompt_name is not None:
+            logger.warning(f"prompt_name={prompt_name!r} is not used, because prompt is given")
         request = EncodeRequest(
             prompt=find_prompt(self.prompts, prompt_name or self.default_prompt_name, prompt),
             output_value=output_value,

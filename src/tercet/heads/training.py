@@ -110,7 +110,10 @@ def train_head(
         >>> head(embeddings).shape
         (4, 2)
     """
-    settings = settings or HeadSettings()
+    if settings is None:
+        settings = HeadSettings()
+    elif not isinstance(settings, HeadSettings):
+        raise DataError(f"settings must be HeadSettings, got a {type(settings).__name__}; pass HeadSettings(…)")
     settings.check()
     x, rows = check_rows(embeddings, labels, label_levels)
     if isinstance(rows, SharedLabels) and not rows.have_triplet():  # Batches of other labels are checked later.

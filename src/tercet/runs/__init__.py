@@ -27,6 +27,7 @@
     output.py            check and reserve the paths that a run writes to
     repeat.py            repeat_arguments: the arguments of a run by its record, and what differs from it
     tracking.py          report a run to experiment trackers, which trackers.py names
+    random_state.py      keep the global random generators of the caller
     publishing.py        push_to_hub: upload the folder of a trained model
     results.py           TrainingRun, EvaluationResult and TrainingInterrupted: what a run returns or raises
 

@@ -103,7 +103,8 @@ def runs_inside(
 @runs_inside
 def reserves_output(given: Mapping[str, Any]) -> AbstractContextManager[None]:
     """Decorate a function with the arguments of `tercet.train` to run inside `reserved_output`."""
-    return reserved_output(expand_path(given["output"]), overwrite=given["overwrite"], inputs=inputs_of(given))
+    output = expand_path(given["output"], "output")
+    return reserved_output(output, overwrite=given["overwrite"], inputs=inputs_of(given))
 
 
 def inputs_of(given: Mapping[str, object]) -> dict[str, object]:

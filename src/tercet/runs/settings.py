@@ -178,27 +178,33 @@ class RunSettings:
         check_settings(self)
 
     def without_unused(self) -> "RunSettings":
-        """Reset the settings of the encoder to their defaults if only a head is trained. Warn of each that was given.
+        """Reset the settings that the run does not use to their defaults. Warn of each that was given.
 
-        `batch_size` and `samples_per_label` stay, because a run checks the data for them in any case.
+        A head alone does not use the settings of the encoder. `batch_size` and `samples_per_label` stay, because a run
+        checks the data for them in any case. Batches of triplets have no labels.
         """
-        if self.train != "head" or self.uses_triplets:  # Triplets have no labels for a head, so they are refused later.
+        if self.uses_triplets:
+            unused: tuple[str, ...] = OF_LABELLED_BATCHES
+            reason = f"loss={self.loss!r} takes triplets, which have no labels"
+        elif self.train == "head":
+            unused, reason = ENCODER_SETTINGS, "train='head' does not train the encoder"
+        else:
             return self
-        defaults: dict[str, Any] = {item.name: item.default for item in fields(self) if item.metadata["of_encoder"]}
+        defaults: dict[str, Any] = {item.name: item.default for item in fields(self) if item.name in unused}
         values = {name: getattr(self, name) for name in defaults if getattr(self, name) != defaults[name]}
         given = [
             f"{name}={value:g}" if isinstance(value, float) else f"{name}={value!r}" for name, value in values.items()
         ]
         if given:
-            logger.warning(
-                f"{', '.join(given)} {'is' if len(given) == 1 else 'are'} not used, because train='head' does not "
-                "train the encoder"
-            )
+            logger.warning(f"{', '.join(given)} {'is' if len(given) == 1 else 'are'} not used, because {reason}")
         return replace(self, **defaults)
 
 
 # The settings of the training of the encoder, which a linear head alone does not use.
 ENCODER_SETTINGS = tuple(item.name for item in fields(RunSettings) if item.metadata["of_encoder"])
+
+# The settings of batches with several sentences of each label, which triplets do not use.
+OF_LABELLED_BATCHES = ("samples_per_label", "neighbor_labels")
 
 
 def describe(name: str) -> str:

@@ -76,7 +76,8 @@ def train(
 
     Checkpoints are written to a folder next to `output`, such as `my-model.checkpoints`. A successful run removes them.
     If `output` is a mounted folder, they are written into it. The paths are tried with empty files before any other
-    work. No other process can train into `output` until the run ends.
+    work. No other process can train into `output` until the run ends. The run does not change the state of the global
+    random generators.
 
     Args:
         data: a file (.csv, .tsv, .jsonl or .parquet), the name of a data set on the hub, or a table in memory, with
@@ -146,7 +147,7 @@ def train(
     check_launcher()
     if repeats is not None:
         check_kind(repeats, of_vectors=False)
-    settings, output = given_settings(settings), expand_path(output)
+    settings, output = given_settings(settings), expand_path(output, "output")
     settings = replace(settings, label_levels=separator_of(label_column, settings.label_levels))
     settings.check()
     settings = settings.without_unused()
@@ -199,6 +200,7 @@ def train(
     from tercet.encoder.loading import load_model  # imports torch, which takes seconds
     from tercet.encoder.weight_sample import model_identity
     from tercet.runs.environment import environment
+    from tercet.runs.random_state import kept_random_state
     from tercet.runs.run_training import run_training
     from tercet.runs.source_names import Names
 
@@ -208,23 +210,24 @@ def train(
     if repeats is not None:
         check_same_model(repeats, named["model_sha256"], changed)
         note_other_environment(repeats, environment(model.device))
-    run = run_training(
-        model,
-        loaded,
-        output,
-        settings,
-        names=Names.of(data, eval_data, loaded.held_out_rows),
-        warnings=warnings,
-        resume=resume,
-        overwrite=overwrite,
-        extra_settings={**named, **(extra_settings or {})},
-        keep_embeddings=keep_embeddings,
-        show_progress_bar=show_progress_bar,
-        classifier=classifier,
-        keep_texts=keep_texts,
-        skip_encoder=repeats is not None and skips_encoder(repeats, changed),
-        start=start,
-    )
+    with kept_random_state():
+        run = run_training(
+            model,
+            loaded,
+            output,
+            settings,
+            names=Names.of(data, eval_data, loaded.held_out_rows),
+            warnings=warnings,
+            resume=resume,
+            overwrite=overwrite,
+            extra_settings={**named, **(extra_settings or {})},
+            keep_embeddings=keep_embeddings,
+            show_progress_bar=show_progress_bar,
+            classifier=classifier,
+            keep_texts=keep_texts,
+            skip_encoder=repeats is not None and skips_encoder(repeats, changed),
+            start=start,
+        )
     if push_to_hub is not None and is_first_launched():
         publishing.push_to_hub(output, push_to_hub, private=private)
     return run

@@ -51,7 +51,7 @@ INPUTS = {
 @contextmanager
 def _reserved(given: Mapping[str, Any]) -> Iterator[None]:
     """Check that the head can be written, and let no other process write to its folder meanwhile."""
-    output = expand_path(given["output"])
+    output = expand_path(given["output"], "output")
     check_separate({"output": output}, {name: given[argument] for argument, name in INPUTS.items()})
     with reserved_folder(output, overwrite=given["overwrite"]) as target:
         check_head_places(target)
@@ -194,7 +194,7 @@ def train_vectors(
     names = rows.label_names if rows.multi_label is None else number_label_sets(rows.label_names, rows.multi_label)[1]
     facts = {"settings": chosen, "label_names": names}
     more = {METRICS_FILE: record.to_dict()}
-    save_head(trained.head, expand_path(output), facts=facts, more_files=more, overwrite=overwrite)
+    save_head(trained.head, expand_path(output, "output"), facts=facts, more_files=more, overwrite=overwrite)
     return HeadRun(head=trained.head, record=record, reason=trained.choice.reason)
 
 

@@ -68,7 +68,8 @@ def test_columns_of_a_data_set():
     assert find({"text": "integer", "sentence": "text"}) == ("sentence", "text")
     for found in (["t"], ["t", "u"], ["t", "u", "label"], ["t", "label", "labels"], ["label"]):
         kinds = {name: "integer" if name.startswith("label") else "text" for name in found}
-        with pytest.raises(DataError, match="one column of text and one of labels") as caught:
+        expected = "which column is the label" if found[-1] == "labels" else "one column of texts and one of labels"
+        with pytest.raises(DataError, match=expected) as caught:
             find(kinds)
         assert all(repr(name) in str(caught.value) for name in found)
 

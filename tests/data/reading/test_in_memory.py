@@ -15,6 +15,7 @@ from tercet.data.loading.triplets import load_triplets
 from tercet.data.reading.in_memory import is_table_dict, to_dataset
 from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError
+from tests.trainer.helpers import make_trainer
 
 TEXTS, LABELS = ["a goal", "a soup", "a match"], ["sport", "food", "sport"]
 FRAME = pd.DataFrame({"text": TEXTS, "category": LABELS})
@@ -98,8 +99,6 @@ def test_other_objects_raise_one_clear_error(data, message):
 
 @pytest.mark.slow
 def test_the_trainer_takes_each_table(bert, tmp_path, caplog):
-    from tests.trainer.helpers import make_trainer
-
     frame = pd.concat([FRAME] * 4).assign(note="x", score=0.5)
     caplog.set_level(logging.WARNING)
     pairs = list(zip(frame["text"], frame["category"], strict=True))
@@ -200,3 +199,52 @@ def test_messages_name_the_rows_of_the_user_in_a_part_of_the_data():
         load_labelled([*rows[:3], {**rows[3], "text": 5}, rows[4]], ReadOptions(split_column="part", split="two"))
     with pytest.raises(DataError, match=r"data, anchor, row 2: the text is 5"):
         load_triplets([("a", None, "c"), ("a", "b", "c"), (5, "b", "c")])
+
+
+_NAN = float("nan")
+_TEAMS = {"ticket": [f"my card {row} is lost" for row in range(16)], "team": list("abcd") * 4, "prio": [0, 1, 2, 0] * 4}
+
+
+def _with_gap(table, name, value):
+    return {**table, name: [table[name][0], value, *table[name][2:]]}
+
+
+@pytest.mark.parametrize("gap", [None, _NAN, pd.NA])
+@pytest.mark.parametrize("make", [dict, pd.DataFrame])
+def test_a_gap_does_not_change_the_columns_that_the_trainer_finds(make, gap, bert, tmp_path):
+    """A column that is left out because of a gap would leave another one as the label."""
+    for table in (_TEAMS, _with_gap(_TEAMS, "team", gap), _with_gap(_TEAMS, "ticket", gap)):
+        with pytest.raises(DataError, match=r"has 'ticket' \(text\), 'team' \(text\), 'prio' \(integer\)"):
+            make_trainer(bert, tmp_path, make(table))
+    two = {name: _TEAMS[name] for name in ("ticket", "team")}
+    with pytest.raises(DataError, match=r"^train_dataset, row 1: the label is missing \(None\); fill it in or remove"):
+        make_trainer(bert, tmp_path, make(_with_gap(two, "team", gap)))
+    with pytest.raises(DataError, match=r"^train_dataset, row 1: the text is missing \(None\); fill it in or remove"):
+        make_trainer(bert, tmp_path, make(_with_gap(two, "ticket", gap)))
+
+
+@pytest.mark.parametrize("kind", ["category", "object", "Int64", "float"])
+def test_a_missing_label_of_a_data_frame_is_named(kind, bert, tmp_path):
+    labels = [1, 2] * 8 if kind in ("Int64", "float") else list("ab") * 8
+    frame = pd.DataFrame({"text": _TEAMS["ticket"], "label": pd.Series(labels, dtype=kind)})
+    frame.loc[3, "label"] = None
+    with pytest.raises(DataError, match=r"^train_dataset, row 3: the label is missing \(None\)"):
+        make_trainer(bert, tmp_path, frame)
+
+
+def test_a_column_without_a_common_type_is_left_out_only_if_names_say_which_are_used(bert, tmp_path, caplog):
+    table = {"text": _TEAMS["ticket"], "label": _TEAMS["team"], "odd": [[1], "a", {}, 3] * 4}
+    with caplog.at_level(logging.WARNING):
+        trainer = make_trainer(bert, tmp_path, table)
+    assert trainer.label_names_of_training == list("abcd")
+    assert "train_dataset: not used: 'odd', because the values have no common type" in caplog.messages
+    renamed = {"ticket": table["text"], "team": table["label"], "odd": table["odd"]}
+    with pytest.raises(DataError, match="column 'odd' have no common type .* or leave the column out"):
+        make_trainer(bert, tmp_path, renamed)
+
+
+def test_several_columns_with_a_usual_name_are_refused(bert, tmp_path):
+    table = {"text": _TEAMS["ticket"], "label": _TEAMS["prio"], "labels": _TEAMS["team"]}
+    expected = r"which column is the label\? Several have a usual name: 'label', 'labels'; leave out all but one, .*"
+    with pytest.raises(DataError, match=expected + r"select_columns\(\['text', 'label'\]\)"):
+        make_trainer(bert, tmp_path, table)

@@ -217,7 +217,7 @@ def test_a_named_checkpoint_must_be_whole(bert, labelled, folder):
         trainer.train(resume_from_checkpoint=str(folder / "checkpoint-4"))
     for step in (1, 2, 3):
         (folder / f"checkpoint-{step}/scheduler.pt").unlink()
-    with pytest.raises(DataError, match=r"has no whole checkpoint \(.*checkpoint-4: .*checkpoint-1: .*; remove"):
+    with pytest.raises(DataError, match=r"has no whole checkpoint \(.*checkpoint-4: .*checkpoint-1: .*; call train"):
         trainer.train(resume_from_checkpoint=True)
 
 

@@ -122,10 +122,19 @@ def find_labelled_columns(
         if len(texts) == 1 and len(labels) == 1:
             _check_not_swapped(texts[0], labels[0], columns, source)
             return texts[0], labels[0]
+        for role, found in (("text", texts), ("label", labels)):
+            if len(usual_columns(found, role)) > 1:
+                kept = [name for name in columns if name not in found[1:]]
+                raise UnclearColumnError(
+                    f"{source}: which column is the {role}? Several have a usual name: {listed(found)}; leave out all "
+                    f"but one, for example with dataset.select_columns({kept})",
+                    role,
+                    found,
+                )
         raise UnclearColumnError(
-            "this loss needs one column of text and one of labels (named 'label', or the only other column, with "
-            f"integers); {source} has {columns_with_kinds(columns, kinds)}; rename two columns to 'text' and 'label', "
-            "or select them, for example with dataset.select_columns(['text', 'label'])",
+            "this loss needs one column of texts and one of labels, and neither the names nor the types say which they "
+            f"are; {source} has {columns_with_kinds(columns, kinds)}; rename two columns to 'text' and 'label', or "
+            "select them, for example with dataset.select_columns(['text', 'label'])",
             *(("text", texts) if len(texts) != 1 else ("label", labels)),
         )
     text = _only(texts, "text", columns, source, also=None if labels else "label")

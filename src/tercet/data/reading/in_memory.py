@@ -7,17 +7,22 @@ check_no_transform  raises an error for a data set with a transform
 to_dataset          converts an object to a `datasets.Dataset`, for the trainer
 """
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tercet._texts import has_order
+from tercet.data.columns.labelled import find_labelled_columns
 from tercet.data.columns.names import TRIPLET_COLUMNS, is_usual_name
+from tercet.data.tables.cells import is_missing_value
 from tercet.data.tables.dataset_columns import texts_of
 from tercet.data.tables.table import Columns, Table, repeated_column
 from tercet.errors import DataError, listed, short_repr
 
 if TYPE_CHECKING:
     from datasets import ClassLabel, Dataset
+
+logger = logging.getLogger(__name__)
 
 SUPPORTED = (
     "a datasets.Dataset, a pandas, polars or Arrow table, a dictionary of columns, or a list of (text, label) pairs or "
@@ -201,28 +206,44 @@ def check_no_transform(data: Any, source: str) -> None:
 def to_dataset(data: Any, source: str) -> "Dataset":
     """Return a table as a `datasets.Dataset`. A `Dataset` is returned as it is.
 
-    A column without a common type, such as one with strings and lists, is left out unless it has a usual name.
+    Missing values are None. A column without a common type, such as one with strings and lists, is left out, if the
+    names of other columns say which are used.
 
     Raises:
-        DataError: as for `table_of`; or a column with a usual name has values of several types.
+        DataError: as for `table_of`; or a column that may be used has values of several types.
     """
     from datasets import Dataset
 
     if isinstance(data, Dataset):
         return data
     table = table_of(data, source)
-    columns = {}
+    columns: dict[str, Any] = {}
+    refused: dict[str, str] = {}
     for name in table.columns:
-        values = table.columns[name]
+        values = [None if is_missing_value(value) else value for value in table.columns[name]]
         try:
             Dataset.from_dict({name: values})
         except Exception as error:  # pyarrow raises several types
-            if is_usual_name(name):
-                reason = str(error).split("\n")[0]
-                raise DataError(
-                    f"{source}: the values of column {short_repr(name)} have no common type ({reason}); make all of "
-                    "them strings or all of them integers"
-                ) from None
-            continue
-        columns[name] = values
+            refused[name] = str(error).split("\n")[0]
+        else:
+            columns[name] = values
+    used = [name for name in refused if is_usual_name(name)] or ([] if _are_named(columns) else list(refused))
+    if used:
+        raise DataError(
+            f"{source}: the values of column {short_repr(used[0])} have no common type ({refused[used[0]]}); make all "
+            "of them strings or all of them integers, or leave the column out"
+        )
+    if refused:
+        logger.warning(f"{source}: not used: {listed(refused)}, because the values have no common type")
     return Dataset.from_dict(columns)
+
+
+def _are_named(columns: Iterable[str]) -> bool:
+    """Return whether usual names say which of the columns are used, in one way only."""
+    if set(TRIPLET_COLUMNS) <= set(columns):
+        return True
+    try:
+        find_labelled_columns(columns, "")
+    except DataError:
+        return False
+    return True

@@ -11,7 +11,7 @@ from tercet._display import shown_beside
 from tercet._events import WarningKind, emit_warning
 from tercet._numbers import check_margin
 from tercet.distances import DistanceLike, get_distance
-from tercet.errors import EmbeddingError
+from tercet.errors import EmbeddingError, short_repr
 from tercet.losses._engine.stats import LossStats, PendingStats
 from tercet.losses._peer_names import LossNames, MatrixDistance
 from tercet.losses.margins import describe_misfit, have_unit_length
@@ -73,6 +73,11 @@ class BaseLoss(LossNames):
 
     def __init__(self, model: nn.Module | None, distance_metric: DistanceLike, margin: float) -> None:
         super().__init__()
+        if model is not None and not isinstance(model, nn.Module):
+            raise EmbeddingError(
+                f"the first argument of {type(self).__name__} is the model, but it is {short_repr(model)}; pass other "
+                "arguments by their names, such as distance_metric='cosine'"
+            )
         self.collect_stats = self.defer_checks = False
         self.pending_stats: PendingStats | None = None
         self._stats: LossStats | None = None

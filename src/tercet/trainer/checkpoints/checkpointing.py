@@ -72,7 +72,7 @@ class CheckpointingTrainer(PushingTrainer):
                 raise DataError(
                     f"cannot resume: {folder} has no whole checkpoint"
                     + (f" ({reasons})" if reasons else "")
-                    + f"; remove {folder} to start a new run"
+                    + "; call train() without resume_from_checkpoint to start a new run"
                 )
             if skipped and is_first_process():
                 logger.warning(f"resuming from {checkpoint}, because newer checkpoints are not whole ({reasons})")
