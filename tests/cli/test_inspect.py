@@ -2,6 +2,7 @@
 
 import csv
 import json
+import random
 import os
 from contextlib import contextmanager
 from dataclasses import replace
@@ -333,11 +334,26 @@ def test_the_next_command_has_no_suggestion_that_training_follows_by_itself(sugg
     """A default margin that is given is not raised after a head on few sentences."""
     found = [SimpleNamespace(setting=name, value=value) for name, value in suggested.items()]
     inspection = SimpleNamespace(
-        texts=SimpleNamespace(combined_separator=None), obstacle=None, with_model=SimpleNamespace(suggestions=found)
+        texts=SimpleNamespace(combined_separator=None),
+        obstacle=None,
+        with_model=SimpleNamespace(suggestions=found, warning=None),
     )
     command = _next_command(inspection, "data.csv", ReadOptions(), model=["--model", "bundled"], settings={})
     added = command[command.index("bundled") + 1 : command.index("--output")]
     assert sorted(added) == sorted(words)
+
+
+def test_labels_that_look_wrong_are_looked_at_before_training(tmp_path):
+    """Labels at random: the next command writes the label issues to a file; then none is printed."""
+    rng = random.Random(0)
+    path = tmp_path / "random.csv"
+    words = [word for topic in TOPICS.values() for text in topic for word in text.split()]
+    lines = [f"{' '.join(rng.choices(words, k=6))} {row},{rng.choice('abc')}" for row in range(150)]
+    path.write_text("\n".join(["text,label", *lines]))
+    first = run("inspect", path, "--model", "bundled").stderr
+    assert f"next:\n  tercet inspect {path} --model bundled --label-issues label-issues.csv" in first
+    second = run("inspect", path, "--model", "bundled", "--label-issues", tmp_path / "issues.csv").stderr
+    assert "next:" not in second
 
 
 def test_the_lowest_suggested_margin_is_the_default():
