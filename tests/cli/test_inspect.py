@@ -2,8 +2,8 @@
 
 import csv
 import json
-import random
 import os
+import random
 from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
