@@ -5,6 +5,7 @@ Nothing here imports torch at once, because its memory would count in the benchm
 
 import csv
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -141,9 +142,15 @@ class Results:
             self.runs[key] = run()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             unfinished = self.path.with_suffix(".unfinished")
-            unfinished.write_text(json.dumps(self.runs, indent=1, sort_keys=True), "utf-8")
+            unfinished.write_text(_as_json(self.runs), "utf-8")
             unfinished.replace(self.path)
         return self.runs[key]
+
+
+def _as_json(runs: dict[str, dict[str, Any]]) -> str:
+    """Return the runs as JSON with an indent. A list of numbers is one line, because some have thousands of them."""
+    text = json.dumps(runs, indent=1, sort_keys=True)
+    return re.sub(r"\[[^\[\]{}\"]*\]", lambda found: " ".join(found[0].split()), text)
 
 
 def mean_and_std(values: Iterable[float], digits: int = 3, scale: float = 1.0) -> str:
