@@ -122,8 +122,8 @@ def test_no_sentences_get_no_answers(encoder, sentences, labels):
 
 BAD_TEXTS = [
     ("a string", "must be a list of sentences, got one string; pass ["),
-    (["good", None], "row 1: the text is None"),
-    (["good", float("nan")], "row 1: the text is nan"),
+    (["good", None], "row 1: the text is missing (None)"),
+    (["good", float("nan")], "row 1: the text is missing (nan)"),
     (["good", ""], "row 1: the text is empty"),
     (["good", " \n"], "row 1: the text is empty"),
     (["good", 3], "row 1: the text is 3 (int)"),

@@ -1,5 +1,7 @@
 """From two rows to 1,000 labels, and copies of a text."""
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -82,3 +84,22 @@ def test_labels_with_one_sentence_count_as_wrong_answers_in_a_promise():
     promise = classifier.promise(threshold=0.0)
     assert promise.rows == 260
     assert promise.precision <= 200 / 260
+
+
+def test_copies_of_a_text_promise_no_more_than_the_text(caplog):
+    """Else one lucky text would count as many right answers."""
+    x, ids = blobs(40, noise=0.5)
+    one = LabelClassifier(unseen_rows=True).fit(x, ids)
+    with caplog.at_level(logging.INFO):
+        many = LabelClassifier(unseen_rows=True).fit(np.tile(x, (20, 1)), np.tile(ids, 20))
+    assert "760 of 800 rows repeat a text with its label; each text is measured once" in caplog.messages
+    assert many.promise(threshold=0.0).rows == one.promise(threshold=0.0).rows == 40
+    calibration = blobs(60, noise=0.5, seed=3)
+    copies = tuple(np.concatenate([part] * 20) for part in calibration)
+    single, repeated = (
+        LabelClassifier().fit(x, ids, calibration_data=data).promise(threshold=0.0) for data in (calibration, copies)
+    )
+    assert repeated.describe() == single.describe()
+    assert single.rows == 60
+    left_out = "1,140 of 1,200 rows of calibration_data are left out: a text that an earlier row has"
+    assert f"{left_out} with the same label" in caplog.messages

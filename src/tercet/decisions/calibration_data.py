@@ -54,8 +54,8 @@ def calibration_rows(
 ) -> tuple[Embedded, Tensor]:
     """Return the calibration rows that can be used, and their label ids.
 
-    Rows with a label that the training rows do not have, copies of training rows, and rows that the encoder was trained
-    on are left out with a warning.
+    Rows with a label that the training rows do not have, copies of training rows or of earlier rows, and rows that the
+    encoder was trained on are left out with a warning.
 
     Args:
         data: the rows and labels, as `read_pair` returns them.
@@ -76,7 +76,7 @@ def calibration_rows(
             "sentences; pass rows that it was not trained on"
         )
     number, copies = {name: at for at, name in enumerate(names)}, set(training.keys)
-    kept, why_not = [], Counter[str]()
+    kept, why_not, measured = [], Counter[str](), set[tuple[str, Any]]()
     for row, (label, key) in enumerate(zip(labels, rows.keys, strict=True)):
         if label not in number:
             why_not["a label that the training rows do not have"] += 1
@@ -84,8 +84,11 @@ def calibration_rows(
             why_not["a text that is also in the training rows"] += 1
         elif seen is not None and seen[row]:
             why_not["a text that the encoder was trained on"] += 1
+        elif (key, label) in measured:
+            why_not["a text that an earlier row has with the same label"] += 1
         else:
             kept.append(row)
+            measured.add((key, label))
     for what, count in sorted(why_not.items()):
         logger.warning(f"{count:,} of {len(labels):,} rows of calibration_data are left out: {what}")
     if not kept:

@@ -5,6 +5,7 @@ embeddings already know their labels, and such predictions look too good. Then r
 decide (`calibration_data.py`), and no folds are needed.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from tercet.decisions.candidates import Rows, fit, is_logistic, space_of
 from tercet.decisions.models import Model
 from tercet.decisions.spaces import Spaces
 from tercet.evaluation.balanced_sample import balanced_rows
+
+logger = logging.getLogger(__name__)
 
 NUM_FOLDS = 5
 # Above this number of rows × labels × dimensions, a logistic regression is fitted to a sample of the rows. At the
@@ -57,6 +60,9 @@ def predict_out_of_fold(
 ) -> CandidatePredictions:
     """Predict each row by candidates that are fitted to the other folds. Of many rows, a random sample is predicted.
 
+    Of the rows with the same text and label, one is predicted. If each copy counted, one lucky text could seem to be
+    many right answers, and a precision would be promised that new sentences do not reach.
+
     The sample has the mix of labels of all rows, because the thresholds are chosen on it. Rows whose label has no row
     in the other folds are predicted too, always wrongly, because no candidate can know the label: so it is with new
     sentences of a label that has one row.
@@ -64,6 +70,10 @@ def predict_out_of_fold(
     folds = torch.from_numpy(deal_folds(keys, rows.label_ids.numpy(), NUM_FOLDS, seed))
     order = torch.randperm(len(folds), generator=torch.Generator().manual_seed(seed))
     in_sample = torch.zeros(len(folds), dtype=torch.bool)
+    distinct = _are_distinct(keys, rows.label_ids)
+    if copies := int((~distinct).sum()):
+        logger.info(f"{copies:,} of {len(keys):,} rows repeat a text with its label; each text is measured once")
+    order = order[distinct[order]]
     in_sample[order[: max(NUM_FOLDS, _MAX_PREDICTIONS // rows.num_labels)]] = True
     parts = []
     for fold in range(NUM_FOLDS):
@@ -90,6 +100,16 @@ def predict_out_of_fold(
         },
         quantities=np.concatenate([found.quantities for _, found in parts])[order.numpy()],
     )
+
+
+def _are_distinct(keys: Sequence[str], label_ids: Tensor) -> Tensor:
+    """Return whether each row is the first one with its text and label, bool `(n,)`."""
+    seen: set[tuple[str, int]] = set()
+    first = []
+    for pair in zip(keys, label_ids.tolist(), strict=True):
+        first.append(pair not in seen)
+        seen.add(pair)
+    return torch.tensor(first, dtype=torch.bool)
 
 
 def fit_models(

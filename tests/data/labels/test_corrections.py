@@ -82,7 +82,7 @@ def test_a_row_without_a_label_gets_one():
     """A user may add rows to the list."""
     issues = _table((0, "a", None, "new", "x"), (1, "b", "", "new", 1.0), (2, "c", "None", "new", "no"))
     assert accepted_labels(issues, list("abc"), ["", None, None], "data") == {0: "new", 1: "new"}
-    with pytest.raises(DataError, match="row 0 of data has another text or label"):
+    with pytest.raises(DataError, match="the label of row 0 of data is None, but the list has 'None'; inspect"):
         accepted_labels(_table((0, "a", "None", "new", "yes")), ["a"], [None], "data")
     assert with_additions(["a;b", None, "", math.nan, []], {n: ["c", "d", "c"] for n in range(5)}, ";") == [
         "a;b;c;d", "c;d", "c;d", "c;d", ["c", "d"],
@@ -149,3 +149,14 @@ def test_a_value_with_the_separator_adds_several_labels():
     added = accepted_additions(issues, ["a", "b"], labels, "data", ";")
     assert added == {0: ["z", "w"], 1: ["v"]}
     assert with_additions(labels, added, ";") == [["x", "y", "z", "w"], ["w", "v"]]
+
+
+def test_a_label_that_pandas_emptied_is_named():
+    """pandas reads "n/a" as a gap, and writes it as an empty cell."""
+    issues = _table((0, "a", "", "card", "yes"))
+    with pytest.raises(DataError, match=r"row 0 of data is 'n/a', but the list has ''; .*keep_default_na=False"):
+        accepted_labels(issues, ["a"], ["n/a"], "data")
+    with pytest.raises(
+        DataError, match="the text of row 0 of data is 'b', but the list has 'a'; inspect the data again"
+    ):
+        accepted_labels(issues, ["b"], ["n/a"], "data")

@@ -13,7 +13,7 @@ import numpy as np
 
 from tercet._events import WarningKind, emit_warning
 from tercet._multi_labels import renamed_sets, set_names, split_set
-from tercet._nested_labels import normalize_nested
+from tercet._nested_labels import join_path, normalize_label, normalize_nested, path_of
 from tercet._texts import row_place
 from tercet.data.cleaning.incomplete_rows import incomplete_message, values_without_gaps, without_text
 from tercet.data.cleaning.label_forms import find_placeholders, find_similar, trim_labels
@@ -143,7 +143,16 @@ def clean_labels(values: Sequence[Any], rules: CleaningRules) -> tuple[list[Any]
 
 
 def _nested(values: Sequence[Any], separator: str, source: str) -> list[str]:
-    """Return the labels with normalized levels."""
+    """Return the labels with normalized levels. Warn if there was white space around levels."""
     joined = [str(value) for value in values]
     given = iter(normalize_nested([label for label in joined if label], separator, source))
+    changed = {label: None for label in joined if normalize_label(label, separator) != label}
+    if changed:
+        spaced = f" {separator.strip()} "
+        keeps = all(join_path(path_of(label, separator), spaced) == label for label in changed)
+        warn_of_change(
+            f"{source}: white space around the levels of labels was removed; labels that have changed: "
+            f"{len(changed):,}, such as {shown_labels(changed)}"
+            + (f"; to keep it, pass label_levels={spaced!r}" if keeps else "")
+        )
     return [next(given) if label else "" for label in joined]  # "" is a missing label of an inspection.

@@ -30,7 +30,7 @@ def trim_labels(values: Sequence[Any]) -> tuple[list[Any], dict[str, str]]:
     Returns:
         The labels, and the labels that have changed with their new form. Values that are no strings do not change.
     """
-    forms = {value: unicodedata.normalize("NFC", value).strip() for value in set(filter(_is_string, values))}
+    forms = {value: unicodedata.normalize("NFC", value).strip() for value in dict.fromkeys(filter(_is_string, values))}
     changed = {old: new for old, new in forms.items() if new != old}
     return [forms[value] if _is_string(value) else value for value in values], changed
 

@@ -139,9 +139,19 @@ def _accepted(corrections: Table, column: str, table: _Corrected) -> Iterator[tu
         same_text = text_key(str(table.texts[number])) == text_key(str(text))
         if not same_text or table.key(table.labels[number]) != table.key(plain_values([label])[0]):
             cause = ", or multi_label is not that of the inspection" if column == TO_ADD and same_text else ""
+            kind, listed_value, own = (
+                ("label", label, table.labels[number]) if same_text else ("text", text, table.texts[number])
+            )
+            emptied = is_missing_value(listed_value) or listed_value == ""
             raise DataError(
-                f"{place}: row {number} of {source} has another text or label than in the list; inspect the "
-                f"data again, because they have changed or are others{cause}"
+                f"{place}: the {kind} of row {number} of {source} is {short_repr(own)}, but the list has "
+                f"{short_repr(listed_value)}; "
+                + (
+                    "the program that edited the list has emptied the cell (in pandas, read the list with "
+                    "keep_default_na=False)"
+                    if emptied
+                    else f"inspect the data again, because they have changed or are others{cause}"
+                )
             )
         new = _new_label(suggested, place, column)
         parts = [part.strip() for part in split_set(new, table.separator) if part.strip()]
