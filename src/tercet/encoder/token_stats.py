@@ -60,8 +60,8 @@ class TokenStats:
         if self.texts and self.truncated >= TRUNCATED_TO_WARN * self.texts and self.truncated:
             messages[WarningKind.TRUNCATED_TEXTS] = (
                 f"{self.truncated:,} of {self.texts:,} texts are longer than {self.limit} tokens, the limit of this "
-                "model, and are cut: the rest of them is not read. Put the important part first, split the texts, or "
-                "choose a model with a larger max_seq_length"
+                "model, and are cut: the rest of them is not read. Put the important part first, split the texts, set "
+                "a larger max_seq_length, or choose a model that allows one"
             )
         if self.unknown_fraction >= UNKNOWN_TO_WARN:
             messages[WarningKind.UNKNOWN_TOKENS] = (

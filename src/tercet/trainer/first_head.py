@@ -111,6 +111,7 @@ def add_head(
     if choice.head is not None:
         head = LinearHead(broadcast_from_first(choice.head.weight.to(model.device)).cpu())
         append_head(model, head)
+        trainer._has_new_head = True
         embeddings = head(embeddings)
     elif not isinstance(model[-1], Normalize):
         model.append(Normalize())

@@ -165,3 +165,21 @@ def test_triplets_need_three_texts(tmp_path, caplog):
     assert "is not evaluated on the split 'test', which has no row with three texts" in caplog.text
     _assert_rows_are_held_out(load([{"anchor": row["anchor"], "note": "x"} for row in test]))
     assert "which has no column 'positive', 'negative'" in caplog.text
+
+
+def test_labels_without_an_evaluation_sentence_are_named(caplog):
+    """Else a macro-F1 over 2 of 4 labels looks like one of all labels."""
+    rows = [
+        (f"{label} {number}", label)
+        for label, count in (("a", 20), ("b", 20), ("c", 3), ("d", 2))
+        for number in range(count)
+    ]
+    load_training_data(rows, None, 0.2, ReadOptions(), triplets=False, seed=0)
+    start = "2 of 4 labels have no evaluation sentence, so no metric includes them: 'c', 'd'"
+    assert f"{start} (a label with fewer than four different sentences has none)" in caplog.messages
+    caplog.clear()
+    load_training_data(rows, [("a x", "a"), ("c x", "c"), ("d x", "d")], 0.2, ReadOptions(), triplets=False, seed=0)
+    assert "1 of 4 labels have no evaluation sentence, so no metric includes them: 'b'" in caplog.messages
+    caplog.clear()
+    load_training_data(rows[:40], None, 0.2, ReadOptions(), triplets=False, seed=0)
+    assert not caplog.messages

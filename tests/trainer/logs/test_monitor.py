@@ -141,3 +141,17 @@ def test_the_monitor_takes_the_properties_of_the_loss_from_its_distance_and_the_
 ):
     monitor = TrainingMonitor.for_loss(make_loss())
     assert (monitor._scales_with_norm, monitor._has_margin) == (scales_with_norm, has_margin)
+
+
+def test_a_head_that_separates_all_triplets_is_no_problem(caplog):
+    """Nothing is left to learn for the encoder, so no warning gives advice that would make the model worse."""
+    with collect_warnings() as warnings, caplog.at_level(logging.INFO):
+        monitor = TrainingMonitor(after_head=True)
+        for _ in range(WINDOW):
+            monitor.observe(_batch(active=0), 1.0)
+        monitor.finish(unchanged=True)
+    assert not warnings
+    expected = (
+        "the encoder had nothing left to learn: after the head, all triplets of the 30 batches satisfy the margin"
+    )
+    assert caplog.messages == [expected]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tercet.data.cleaning.copies import copy_groups
+from tercet.data.labels.labelled_sentences import LabelledSentences
 from tercet.data.labels.trainable import check_trainable
 from tercet.data.loading.evaluation_splits import (
     EvaluationSplit,
@@ -26,7 +27,7 @@ from tercet.data.reading.selection import read_all
 from tercet.data.reading.sources import name_of
 from tercet.data.splits.held_out import held_out_labelled, held_out_triplets
 from tercet.data.tables.dataset_columns import select_rows, texts_of
-from tercet.errors import DataError, counted
+from tercet.errors import DataError, counted, listed
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -158,6 +159,7 @@ def _labelled_data(
     if split is not None:
         evaluation = load_labelled(split.table, split.options, known_labels=labelled.label_names)
         _log_evaluation_rows(split, len(evaluation))
+        _log_unmeasured_labels(labelled, evaluation)
         assert evaluation.rows is not None
         return TrainingData(
             train=as_dataset(labelled), evaluation=as_dataset(evaluation),
@@ -168,6 +170,7 @@ def _labelled_data(
     if eval_data is not None:
         of_rows = options_of_rows(options, eval_data, data)
         evaluation = load_labelled(eval_data, of_rows, known_labels=labelled.label_names)
+        _log_unmeasured_labels(labelled, evaluation)
         return TrainingData(
             train=as_dataset(labelled), evaluation=as_dataset(evaluation), train_rows=_numbers(labelled.rows),
             multi_label=mark, num_source_rows=num_source_rows,
@@ -178,6 +181,8 @@ def _labelled_data(
         without = f"{source} without the {eval_fraction:.0%} held out"
         check_trainable(kept_rows.label_ids, kept_rows.label_names, without, mark)
     _log_held_out(held_out_rows.sentences, labelled.sentences, "sentences", eval_fraction)
+    if len(held_out_rows):
+        _log_unmeasured_labels(kept_rows, held_out_rows, " (a label with fewer than four different sentences has none)")
     assert held_out_rows.rows is not None
     assert kept_rows.rows is not None
     held_out = as_dataset(held_out_rows) if len(held_out_rows) else None
@@ -197,6 +202,20 @@ def _log_evaluation_rows(split: EvaluationSplit, count: int) -> None:
         logger.info(
             f"{split.table.source}: evaluated on the {count:,} rows with {split.name!r} in "
             f"{split.options.split_column!r}"
+        )
+
+
+def _log_unmeasured_labels(train: LabelledSentences, evaluation: LabelledSentences, why: str = "") -> None:
+    """Log how many labels of the training rows have no evaluation row, if there are some. Not for sets of labels."""
+    if train.multi_label is not None:
+        return
+    measured = {evaluation.label_names[label] for label in np.unique(evaluation.label_ids)}
+    names = [train.label_names[label] for label in np.unique(train.label_ids)]
+    missing = [name for name in names if name not in measured]
+    if missing:
+        logger.warning(
+            f"{len(missing):,} of {counted(len(names), 'label')} have no evaluation sentence, so no metric includes "
+            f"them: {listed(missing, 5)}{why}"
         )
 
 

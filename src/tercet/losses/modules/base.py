@@ -56,6 +56,8 @@ class BaseLoss(LossNames):
         collect_stats: whether each forward pass computes `stats`. The trainer sets it to True.
         defer_checks: whether the values of embeddings are checked only when `pending_stats` are read, and not before
             the loss is computed. The trainer sets it on a GPU, where the check would wait in each step.
+        warns_of_small_margin: whether the first batch is checked for a margin far below the distances. The trainer sets
+            it to False after it has trained a linear head, which may separate all triplets.
         stats: the `LossStats` of the last batch, or None if they were not computed. Reading them waits for a GPU. In
             distributed training they cover the anchors of this process. Exception: if the distance of a batch loss is a
             function instead of a name or a `Distance`, the stats of the first process cover the complete batch, and
@@ -79,6 +81,7 @@ class BaseLoss(LossNames):
                 "arguments by their names, such as distance_metric='cosine'"
             )
         self.collect_stats = self.defer_checks = False
+        self.warns_of_small_margin = True
         self.pending_stats: PendingStats | None = None
         self._stats: LossStats | None = None
         self.model = model
@@ -150,6 +153,8 @@ class BaseLoss(LossNames):
                 f"{' (unit length)' if unit_length else ''} is at most {limit}, so every triplet stays active. "
                 f"Use a margin well below {limit}, for example {bound / 8:.2g}.",
             )
+            return
+        if not self.warns_of_small_margin:
             return
         is_inactive = has_triplet and not loss.detach()
         misfit = describe_misfit(self.margin, distance, embeddings, *measure(), is_inactive=is_inactive)

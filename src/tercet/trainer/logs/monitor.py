@@ -3,6 +3,7 @@
 The loss collects the statistics while it computes, so no second pass over the batch is needed.
 """
 
+import logging
 import math
 from collections import deque
 from collections.abc import Sequence
@@ -10,13 +11,15 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from tercet._distributed import world_size
+from tercet._distributed import is_first_process, world_size
 from tercet._events import WarningKind, emit_warning
 from tercet._gather import all_reduce_sum
 from tercet.catalogue import LOSSES, loss_name
 from tercet.distances import get_distance
 from tercet.errors import EmbeddingError, counted
 from tercet.losses._engine.stats import LossStats
+
+logger = logging.getLogger(__name__)
 
 # The number of batches that a check uses together (a third of it for a collapse). A single batch is too noisy.
 WINDOW = 30
@@ -45,10 +48,14 @@ class TrainingMonitor:
         has_margin: whether the loss of a triplet that satisfies the margin is exactly 0.
         resumed: whether the run continues from a checkpoint. The check of the labels is then skipped, because it needs
             the first batches of the training.
+        after_head: whether a linear head was trained before. It may separate all triplets by the margin; then there is
+            nothing left to learn, which is no problem.
     """
 
-    def __init__(self, *, scales_with_norm: bool = True, has_margin: bool = True, resumed: bool = False) -> None:
-        self._scales_with_norm, self._has_margin = scales_with_norm, has_margin
+    def __init__(
+        self, *, scales_with_norm: bool = True, has_margin: bool = True, resumed: bool = False, after_head: bool = False
+    ) -> None:
+        self._scales_with_norm, self._has_margin, self._after_head = scales_with_norm, has_margin, after_head
         self._batches: deque[LossStats] = deque(maxlen=WINDOW)
         # The mean negative distance of each batch, relative to the norm if the distance scales with it.
         self._negative_distances: deque[float] = deque(maxlen=WINDOW)
@@ -59,11 +66,13 @@ class TrainingMonitor:
         self._labels_checked = resumed
 
     @classmethod
-    def for_loss(cls, loss: nn.Module, *, resumed: bool = False) -> "TrainingMonitor":
+    def for_loss(cls, loss: nn.Module, *, resumed: bool = False, after_head: bool = False) -> "TrainingMonitor":
         """Return a monitor for training with `loss`."""
         name = loss_name(loss)
         has_margin = LOSSES[name].has_margin if name else getattr(loss, "has_margin", True)
-        return cls(scales_with_norm=_scales_with_norm(loss), has_margin=has_margin, resumed=resumed)
+        return cls(
+            scales_with_norm=_scales_with_norm(loss), has_margin=has_margin, resumed=resumed, after_head=after_head
+        )
 
     def observe(self, stats: LossStats, norm: float) -> None:
         """Add a batch of this process, and run the checks.
@@ -113,7 +122,15 @@ class TrainingMonitor:
         if world_size() > 1:
             sums = all_reduce_sum(sums.to(device))
         *of_run, num_batches = sums.tolist()
-        problem = self._why_nothing_was_learned(LossStats.from_sums(of_run), round(num_batches))
+        stats = LossStats.from_sums(of_run)
+        problem = self._why_nothing_was_learned(stats, round(num_batches))
+        if problem and self._after_head and stats.valid_triplets:
+            if is_first_process():
+                logger.info(
+                    f"the encoder had nothing left to learn: after the head, all triplets of the "
+                    f"{counted(round(num_batches), 'batch', 'batches')} satisfy the margin"
+                )
+            return
         if restored:
             problem = problem or (
                 "the best state, which was loaded at the end, was saved before the first change of a weight. Evaluate "
@@ -156,7 +173,7 @@ class TrainingMonitor:
         batches = [stats for stats in self._batches if stats.anchors]
         if len(batches) < len(self._batches) / 2:  # The loss itself warns of batches without a triplet.
             return
-        if self._has_margin and not any(stats.active_triplets for stats in batches):
+        if self._has_margin and not self._after_head and not any(stats.active_triplets for stats in batches):
             self._warn_once(
                 WarningKind.INACTIVE_TRIPLETS,
                 f"no mined triplet of the last {len(self._batches)} batches has a loss above 0, so the model no longer "

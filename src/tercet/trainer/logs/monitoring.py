@@ -26,17 +26,21 @@ class MonitoringTrainer(CollatingAheadTrainer):
     # loaded; False if none are.
     _start_weights: tuple[list[float], dict[str, Tensor]]
     _changed_weights: bool
+    # Whether a linear head was trained before the encoder.
+    _has_new_head: bool = False
 
     def _start_monitoring(self, *, resumed: bool) -> None:
         """Reset the statistics and the once-per-run warnings, because a trainer may run several times."""
         self._log_stats = LogStats()
         # One for each data set, or one under the name None.
         self._monitors = {
-            name: TrainingMonitor.for_loss(innermost(loss_of_set(self.loss, name)), resumed=resumed)
+            name: TrainingMonitor.for_loss(
+                innermost(loss_of_set(self.loss, name)), resumed=resumed, after_head=self._has_new_head
+            )
             for name in self._training_sets or [None]
         }
         self._unread_stats = {name: UnreadStats() for name in self._monitors}
-        reset_warnings(self.loss)
+        reset_warnings(self.loss, small_margin=not self._has_new_head)
 
     def _remember_weights(self, model: nn.Module) -> None:
         """Remember the weights, to find out at the end whether the training has changed them."""

@@ -174,8 +174,14 @@ def _put_model(loss: nn.Module, model: nn.Module) -> None:
             _put_model(child, model)
 
 
-def reset_warnings(loss: nn.Module) -> None:
-    """Re-arm the once-per-run warnings of a loss and of the losses within it."""
+def reset_warnings(loss: nn.Module, *, small_margin: bool = True) -> None:
+    """Re-arm the once-per-run warnings of a loss and of the losses within it.
+
+    Args:
+        loss: the loss.
+        small_margin: whether they warn of a margin that all triplets satisfy.
+    """
     for module in loss.modules():
         if isinstance(module, BaseLoss):
             module.reset_warnings()
+            module.warns_of_small_margin = small_margin
