@@ -3,6 +3,7 @@
 import pytest
 
 from tercet.data.columns.labelled import find_labelled_columns, find_text_column
+from tercet.data.columns.names import check_columns
 from tercet.data.columns.triplets import find_triplet_columns
 from tercet.errors import DataError
 
@@ -132,3 +133,10 @@ def test_a_name_that_contradicts_its_position_raises_an_error(columns, message):
 def test_text_and_label_that_may_be_swapped_raise_an_error(kinds):
     with pytest.raises(DataError, match="which of the columns .* is the text, and which is the label"):
         find_labelled_columns(list(kinds), "data", kinds=kinds)
+
+
+def test_a_field_within_a_column_is_no_column():
+    with pytest.raises(
+        DataError, match=r"no column 'ticket.body'; a field within the column 'ticket' has no name here"
+    ):
+        check_columns(["ticket.body"], ["id", "ticket"], "data")

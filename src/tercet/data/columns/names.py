@@ -80,6 +80,11 @@ def check_columns(names: Iterable[str | None], columns: Sequence[str], source: s
         return
     meant = dict.fromkeys(near for name in missing if (near := _nearest(name, columns)) is not None)
     hint = f"did you mean {' and '.join(map(short_repr, meant))}? " if meant else ""
+    if outer := next((name for name in missing if name.partition(".")[0] in columns), None):
+        hint = (
+            f"a field within the column {short_repr(outer.partition('.')[0])} has no name here: write it into a column "
+            "of its own, for example with pandas.json_normalize; "
+        )
     raise ColumnError(
         f"{source} has no column {' and no column '.join(map(short_repr, missing))}; {hint}it has "
         f"{listed(columns, limit=12)}"
