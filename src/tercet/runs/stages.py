@@ -150,6 +150,7 @@ def add_head(
     label_ids = label_ids[kept]
     texts = train_data["sentence"][:]
     rows = embeddings[torch.from_numpy(kept).to(embeddings.device)].float().cpu()
+    logger.info(f"choosing a head for {len(rows):,} training rows")
     if stages.beat_regression:
         logger.info(
             "with few sentences of each label, a head helps the encoder only if it finds about as many labels in "
