@@ -10,10 +10,10 @@ RowNumbers             the numbers of selected rows, for messages
 FilePlaces             the places of rows of several files, for messages
 """
 
-import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence, Set
+from numbers import Real
 from typing import Any
 
 from tercet.errors import DataError, TercetError, short_repr, string_hint
@@ -70,7 +70,8 @@ def validate_texts(
     """
     for row, text in enumerate(texts):
         if not isinstance(text, str):
-            if text is None or (isinstance(text, float) and math.isnan(text)):
+            of_pandas = type(text).__name__ in ("NAType", "NaTType")
+            if text is None or of_pandas or (isinstance(text, Real) and text != text):
                 place = row_place(source, row, lines)
                 raise error(f"{place}: the text is missing ({text}); fill it in or remove the row")
             raise error(

@@ -344,7 +344,7 @@ def test_the_next_command_has_no_suggestion_that_training_follows_by_itself(sugg
 
 
 def test_labels_that_look_wrong_are_looked_at_before_training(tmp_path):
-    """Labels at random: the next command writes the label issues to a file; then none is printed."""
+    """Labels at random: the next command writes the label issues to a file; then it corrects them."""
     rng = random.Random(0)
     path = tmp_path / "random.csv"
     words = [word for topic in TOPICS.values() for text in topic for word in text.split()]
@@ -353,7 +353,7 @@ def test_labels_that_look_wrong_are_looked_at_before_training(tmp_path):
     first = run("inspect", path, "--model", "bundled").stderr
     assert f"next:\n  tercet inspect {path} --model bundled --label-issues label-issues.csv" in first
     second = run("inspect", path, "--model", "bundled", "--label-issues", tmp_path / "issues.csv").stderr
-    assert "next:" not in second
+    assert f"next:\n  tercet fix {path} {tmp_path / 'issues.csv'} --output fixed.csv" in second
 
 
 def test_the_lowest_suggested_margin_is_the_default():

@@ -64,5 +64,5 @@ def test_each_argument_is_in_the_settings(make_loss, changes, model):
 @pytest.mark.parametrize("first", ["cosine", 0.3, BatchHardTripletLossDistanceFunction.cosine_distance])
 def test_another_first_argument_than_the_model_is_refused(first):
     for make in (BatchHardTripletLoss, BatchHardSoftMarginTripletLoss, TripletLoss):
-        with pytest.raises(EmbeddingError, match=f"first argument of {make.__name__} is the model, but it is "):
+        with pytest.raises(EmbeddingError, match=f"argument of {make.__name__} must be the model object or None, got "):
             make(first)

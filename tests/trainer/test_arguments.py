@@ -65,9 +65,7 @@ def test_samples_per_label_without_its_batches_is_a_warning(tmp_path):
         make_arguments(tmp_path, samples_per_label=2, batch_sampler="no_duplicates")
     (warning,) = warnings
     assert warning.kind == WarningKind.UNUSED_ARGUMENT
-    assert warning.message.startswith(
-        "samples_per_label=2 has no effect on these batches; to use it, set batch_sampler="
-    )
+    assert warning.message.startswith("samples_per_label=2 has no effect with batch_sampler='no_duplicates'; to use it")
     with collect_warnings() as warnings:
         make_arguments(tmp_path, samples_per_label=2, batch_sampler="group_by_label")
         make_arguments(tmp_path, samples_per_label=4, batch_sampler="batch_sampler")

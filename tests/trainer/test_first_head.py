@@ -1,5 +1,6 @@
 """The training argument `train_head`: a head on the embeddings of the training data, before the first step."""
 
+import logging
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from datasets import Dataset
 
 from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
+from tercet._events import WarningKind, collect_warnings
 from tercet.errors import DataError
 from tercet.heads import HeadSettings, LinearHead, append_head, train_head
 from tercet.heads.choice import CANDIDATES
@@ -237,3 +239,24 @@ def test_every_process_has_the_head_of_one_process(bert, tmp_path):
     assert torch.equal(first["weights"], second["weights"])
     torch.testing.assert_close(first["head"], alone["head"], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(first["weights"], alone["weights"], rtol=1e-3, atol=1e-5)
+
+
+def test_a_head_that_separates_all_triplets_gives_no_warning(bert, tmp_path, caplog):
+    """A margin that is too small in any case is still a warning."""
+    copies = Dataset.from_dict({"sentence": [f"the {word}" for word in WORDS] * 10, "label": WORDS * 10})
+
+    def kinds_of_run(margin, folder):
+        def make(model, **_):
+            return losses.BatchHardTripletLoss(model, margin=margin)
+
+        changes = {"train_head": True, "max_steps": 2, "learning_rate": 0.0}
+        with collect_warnings() as warnings, caplog.at_level(logging.INFO):
+            make_trainer(bert, tmp_path / folder, copies, make, changes=changes).train()
+        return {warning.kind for warning in warnings}
+
+    assert not {WarningKind.SMALL_MARGIN, WarningKind.NOTHING_LEARNED} & kinds_of_run(0.3, "usual")
+    expected = (
+        "the encoder was not trained further: after the head, all mined triplets of the 2 batches satisfy the margin"
+    )
+    assert any(message.startswith(expected) for message in caplog.messages)
+    assert {WarningKind.SMALL_MARGIN, WarningKind.NOTHING_LEARNED} & kinds_of_run(0.001, "tiny")

@@ -112,11 +112,7 @@ def inspect(
             _write(inspection, output, texts=not no_texts, overwrite=overwrite)
     of_model = [] if model is None else ["--model", model, *trust_words(trust_remote_code)]
     settings = {"batch_size": batch_size, "samples_per_label": samples_per_label}
-    finish(
-        _next_command(
-            inspection, data, options, model=of_model, settings=settings, writes_issues=label_issues is not None
-        )
-    )
+    finish(_next_command(inspection, data, options, model=of_model, settings=settings, issues_file=label_issues))
 
 
 def _next_command(
@@ -126,7 +122,7 @@ def _next_command(
     *,
     model: list[str],
     settings: dict[str, int],
-    writes_issues: bool = False,
+    issues_file: Path | None = None,
 ) -> list[object]:
     """Return the command to run after an inspection; an empty one if the data should not be used for training yet.
 
@@ -136,7 +132,7 @@ def _next_command(
         options: how they were read.
         model: the options that name the model; empty without one.
         settings: the size of a batch and the number of samples per label, as the user passed them.
-        writes_issues: whether this inspection wrote the label issues to a file.
+        issues_file: the file to which this inspection wrote the label issues.
     """
     columns, separator = option_words(options), inspection.texts.combined_separator
     given = {name: value for name, value in settings.items() if value != getattr(_DEFAULTS, name)}
@@ -148,10 +144,11 @@ def _next_command(
     if not model:
         return ["tercet", "inspect", data, *columns, "--model", BUNDLED, *_words(given)]
     findings = inspection.with_model
-    if findings is not None and findings.warning is not None and findings.fitted:  # The labels look wrong.
-        has_new_file = bool(findings.label_issues) and not writes_issues
-        issues = ["--label-issues", "label-issues.csv"]
-        return ["tercet", "inspect", data, *columns, *model, *_words(given), *issues] if has_new_file else []
+    if findings is not None and findings.warning is not None and findings.fitted and findings.label_issues:
+        # Most labels look wrong, or as many as at random: look at them before a training.
+        if issues_file is not None:
+            return ["tercet", "fix", data, issues_file, *columns, "--output", "fixed.csv"]
+        return ["tercet", "inspect", data, *columns, *model, *_words(given), "--label-issues", "label-issues.csv"]
     suggestions = findings.suggestions if findings is not None else []
     suggested = {found.setting: found.value for found in suggestions}
     # Training chooses this distance by itself. It may raise the default margin, but never one that is given.

@@ -11,6 +11,7 @@ from torch import Tensor
 from tercet._display import shown_beside
 from tercet._labels import plain_labels
 from tercet._nested_labels import normalize_label
+from tercet.data.cleaning.copies import first_occurrences
 from tercet.decisions.inputs import Embedded, embed, like, read
 from tercet.decisions.seen import seen_rows
 from tercet.decisions.training_rows import check_label_type, check_length
@@ -76,7 +77,8 @@ def calibration_rows(
             "sentences; pass rows that it was not trained on"
         )
     number, copies = {name: at for at, name in enumerate(names)}, set(training.keys)
-    kept, why_not, measured = [], Counter[str](), set[tuple[str, Any]]()
+    kept, why_not = [], Counter[str]()
+    first = first_occurrences(zip(rows.keys, labels, strict=True))
     for row, (label, key) in enumerate(zip(labels, rows.keys, strict=True)):
         if label not in number:
             why_not["a label that the training rows do not have"] += 1
@@ -84,11 +86,10 @@ def calibration_rows(
             why_not["a text that is also in the training rows"] += 1
         elif seen is not None and seen[row]:
             why_not["a text that the encoder was trained on"] += 1
-        elif (key, label) in measured:
-            why_not["a text that an earlier row has with the same label"] += 1
+        elif not first[row]:
+            why_not["a copy of an earlier row with the same label"] += 1
         else:
             kept.append(row)
-            measured.add((key, label))
     for what, count in sorted(why_not.items()):
         logger.warning(f"{count:,} of {len(labels):,} rows of calibration_data are left out: {what}")
     if not kept:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
@@ -12,6 +13,7 @@ from tercet._files import as_path
 from tercet._labels import plain_labels, warn_of_forms
 from tercet._nested_labels import normalize_label
 from tercet._numbers import check_integer
+from tercet.data.cleaning.copies import first_occurrences
 from tercet.decisions import inputs
 from tercet.decisions.answering import AnsweringClassifier
 from tercet.decisions.calibration_data import why_uncalibrated
@@ -148,6 +150,10 @@ class LabelClassifier(AnsweringClassifier):
             seen: the fraction of the training rows that the encoder was trained on; None if it is unknown.
         """
         self.model_ = inputs.load_encoder(self.model, self.device)
+        if calibration is not None:  # Copies are not independent, so each is measured once.
+            first = first_occurrences(zip(calibration.keys, calibration_labels, strict=True))
+            calibration = calibration.select(np.flatnonzero(first).tolist())
+            calibration_labels = [label for label, is_first in zip(calibration_labels, first, strict=True) if is_first]
         names, label_ids = number_labels(labels, training)
         number = {name: at for at, name in enumerate(names)}
         calibration_ids = torch.tensor([number[label] for label in calibration_labels], dtype=torch.long)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tercet.data.cleaning.copies import first_occurrences
 from tercet.data.splits.folds import deal_folds
 from tercet.decisions import novelty
 from tercet.decisions.candidates import Rows, fit, is_logistic, space_of
@@ -60,8 +61,8 @@ def predict_out_of_fold(
 ) -> CandidatePredictions:
     """Predict each row by candidates that are fitted to the other folds. Of many rows, a random sample is predicted.
 
-    Of the rows with the same text and label, one is predicted. If each copy counted, one lucky text could seem to be
-    many right answers, and a precision would be promised that new sentences do not reach.
+    Of the rows with the same text and label, one is predicted. Copies are not independent: if each one counted, one
+    text could count as many right answers, and the promised precision would be too high.
 
     The sample has the mix of labels of all rows, because the thresholds are chosen on it. Rows whose label has no row
     in the other folds are predicted too, always wrongly, because no candidate can know the label: so it is with new
@@ -70,9 +71,9 @@ def predict_out_of_fold(
     folds = torch.from_numpy(deal_folds(keys, rows.label_ids.numpy(), NUM_FOLDS, seed))
     order = torch.randperm(len(folds), generator=torch.Generator().manual_seed(seed))
     in_sample = torch.zeros(len(folds), dtype=torch.bool)
-    distinct = _are_distinct(keys, rows.label_ids)
+    distinct = torch.tensor(first_occurrences(zip(keys, rows.label_ids.tolist(), strict=True)), dtype=torch.bool)
     if copies := int((~distinct).sum()):
-        logger.info(f"{copies:,} of {len(keys):,} rows repeat a text with its label; each text is measured once")
+        logger.info(f"{copies:,} of {len(keys):,} rows repeat a text with its label, and are not measured again")
     order = order[distinct[order]]
     in_sample[order[: max(NUM_FOLDS, _MAX_PREDICTIONS // rows.num_labels)]] = True
     parts = []
@@ -100,16 +101,6 @@ def predict_out_of_fold(
         },
         quantities=np.concatenate([found.quantities for _, found in parts])[order.numpy()],
     )
-
-
-def _are_distinct(keys: Sequence[str], label_ids: Tensor) -> Tensor:
-    """Return whether each row is the first one with its text and label, bool `(n,)`."""
-    seen: set[tuple[str, int]] = set()
-    first = []
-    for pair in zip(keys, label_ids.tolist(), strict=True):
-        first.append(pair not in seen)
-        seen.add(pair)
-    return torch.tensor(first, dtype=torch.bool)
 
 
 def fit_models(

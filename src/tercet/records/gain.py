@@ -84,7 +84,11 @@ class SavedClassifierScores:
     def describe(self) -> str:
         """Return a sentence on the classifier and its accuracy."""
         members = " and ".join(name.replace("_", " ") for name in self.members)
-        chosen = "; it was chosen on these sentences, so this may be a little too high" if self.chosen_on_rows else ""
+        chosen = (
+            "; it was chosen on these sentences, so its accuracy on new sentences may be lower"
+            if self.chosen_on_rows
+            else ""
+        )
         return f"The saved classifier, which tercet classify uses ({members}), reaches {self.accuracy:.1%}{chosen}."
 
 

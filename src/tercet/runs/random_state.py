@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def kept_random_state() -> Iterator[None]:
-    """Restore the state of the global generators of Python, NumPy and torch after the `with` block.
+    """Restore the state of the global generators of Python, NumPy and torch (CPU and CUDA) after the `with` block.
 
     `transformers.Trainer` seeds them. Without this, the caller would draw the same numbers after each training with the
     same seed.

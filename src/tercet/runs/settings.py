@@ -181,7 +181,7 @@ class RunSettings:
         """Reset the settings that the run does not use to their defaults. Warn of each that was given.
 
         A head alone does not use the settings of the encoder. `batch_size` and `samples_per_label` stay, because a run
-        checks the data for them in any case. Batches of triplets have no labels.
+        checks the data for them in any case. Triplets have no labels, so the settings of batches by label are not used.
         """
         if self.uses_triplets:
             unused: tuple[str, ...] = OF_LABELLED_BATCHES

@@ -73,7 +73,7 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
             `tercet.data.batch_samplers.MultiDatasetDefaultBatchSampler` or a function, which is called with the
             concatenated data sets, `batch_samplers`, `generator` and `seed`.
         samples_per_label: K, the number of sentences of each label in a P×K batch. P is the batch size of all
-            processes together, divided by K. Other batches do not use it, with a warning.
+            processes together, divided by K. Not used by other batch samplers; a warning is then emitted.
         neighbor_labels: the fraction of the labels of a P×K batch that are near each other, by the mean embedding of
             each label in the epoch before. 0 draws all labels at random. In the first epoch they are random too,
             unless `SentenceTransformerTrainer.set_label_means` was called.
@@ -222,11 +222,13 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         self.learning_rate_mapping = read_learning_rates(self.learning_rate_mapping)
         self.batch_sampler = _member(BatchSamplers, self.batch_sampler, "batch_sampler")
         usual = default_values(type(self))["samples_per_label"]
-        if self.samples_per_label != usual and self.batch_sampler != BatchSamplers.GROUP_BY_LABEL:
+        sampler: Any = self.batch_sampler
+        is_other = isinstance(sampler, BatchSamplers) and sampler != BatchSamplers.GROUP_BY_LABEL
+        if self.samples_per_label != usual and is_other:
             emit_warning(
                 WarningKind.UNUSED_ARGUMENT,
-                f"samples_per_label={self.samples_per_label} has no effect on these batches; to use it, set "
-                "batch_sampler='group_by_label'",
+                f"samples_per_label={self.samples_per_label} has no effect with "
+                f"batch_sampler={sampler.value!r}; to use it, set batch_sampler='group_by_label'",
             )
         self.multi_dataset_batch_sampler = _member(
             MultiDatasetBatchSamplers, self.multi_dataset_batch_sampler, "multi_dataset_batch_sampler"

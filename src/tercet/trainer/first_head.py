@@ -63,6 +63,7 @@ def add_first_head(trainer: EvaluatingTrainer, *, resumed: bool) -> HeadChoice |
     if resumed:
         append_head(model, LinearHead(torch.eye(model.get_sentence_embedding_dimension())))
         trainer.reset_memories()
+        trainer._has_new_head = True
         return None
     data: Any = trainer.train_dataset
     texts, label_ids = data.with_format(None)["sentence"][:], label_ids_of(data)

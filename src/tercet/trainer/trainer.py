@@ -256,12 +256,12 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         if self.args.save_strategy != SaveStrategy.NO:
             check_replaceable(Path(str(self.args.output_dir)), checkpoint)
         check_best_metric(self)
-        self._start_monitoring(resumed=checkpoint is not None)
-        if not isinstance(self.train_dataset, Stream):
-            warn_of_trained_texts(self.train_dataset, self.eval_dataset)
         if self.args.train_head and not self._has_head:
             self.head_choice = add_first_head(self, resumed=checkpoint is not None)
             self._has_head = True
+        self._start_monitoring(resumed=checkpoint is not None)
+        if not isinstance(self.train_dataset, Stream):
+            warn_of_trained_texts(self.train_dataset, self.eval_dataset)
         if self._label_means is not None:
             self._label_means.reset()
         if self.model_init is None or self._first_model is not None:  # Else `call_model_init` makes another model.
@@ -277,6 +277,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         self._check_finite()
         if self._ran_a_step:
             self._finish_monitoring()
+        self._has_new_head = False
         self._update_model_record()
         # `transformers` reports the mean loss of no step as 0.
         return result if self._ran_a_step else result._replace(training_loss=math.nan)

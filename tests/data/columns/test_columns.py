@@ -136,7 +136,5 @@ def test_text_and_label_that_may_be_swapped_raise_an_error(kinds):
 
 
 def test_a_field_within_a_column_is_no_column():
-    with pytest.raises(
-        DataError, match="no column 'ticket.body'; a field within the column 'ticket' has no name"
-    ):
+    with pytest.raises(DataError, match="no column 'ticket.body'; a field within the column 'ticket' has no name"):
         check_columns(["ticket.body"], ["id", "ticket"], "data")

@@ -13,6 +13,7 @@ from tercet.data.reading.options import ReadOptions
         (["Home > Bath", "Home > Bed > Lamps"], ">", ["Home>Bath", "Home>Bed>Lamps"], "pass label_levels=' > '"),
         (["a / b", "a / c", "d"], "/", ["a/b", "a/c", "d"], "pass label_levels=' / '"),
         (["a> b", "a >c"], ">", ["a>b", "a>c"], None),
+        (["a > b", "a > c", "a>d"], ">", ["a>b", "a>c", "a>d"], None),  # with " > ", "a>d" would have one level
     ],
 )
 def test_white_space_that_is_removed_is_a_warning(labels, separator, expected, hint):

@@ -175,11 +175,13 @@ def test_labels_without_an_evaluation_sentence_are_named(caplog):
         for number in range(count)
     ]
     load_training_data(rows, None, 0.2, ReadOptions(), triplets=False, seed=0)
-    start = "2 of 4 labels have no evaluation sentence, so no metric includes them: 'c', 'd'"
-    assert f"{start} (a label with fewer than four different sentences has none)" in caplog.messages
+    start = "2 of 4 labels have no evaluation sentence, so the metrics do not measure them: 'c', 'd'"
+    assert (
+        f"{start} (they have fewer than four different sentences, or too few for eval_fraction=0.2)" in caplog.messages
+    )
     caplog.clear()
     load_training_data(rows, [("a x", "a"), ("c x", "c"), ("d x", "d")], 0.2, ReadOptions(), triplets=False, seed=0)
-    assert "1 of 4 labels have no evaluation sentence, so no metric includes them: 'b'" in caplog.messages
+    assert "1 of 4 labels have no evaluation sentence, so the metrics do not measure them: 'b'" in caplog.messages
     caplog.clear()
     load_training_data(rows[:40], None, 0.2, ReadOptions(), triplets=False, seed=0)
     assert not caplog.messages

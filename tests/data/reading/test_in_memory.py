@@ -9,6 +9,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 import tercet
+from tercet import losses
 from tercet.data.loading.labelled import load_labelled
 from tercet.data.loading.training_data import load_training_data
 from tercet.data.loading.triplets import load_triplets
@@ -209,7 +210,7 @@ def _with_gap(table, name, value):
     return {**table, name: [table[name][0], value, *table[name][2:]]}
 
 
-@pytest.mark.parametrize("gap", [None, _NAN, pd.NA])
+@pytest.mark.parametrize("gap", [None, _NAN, pd.NA, np.float32("nan")])
 @pytest.mark.parametrize("make", [dict, pd.DataFrame])
 def test_a_gap_does_not_change_the_columns_that_the_trainer_finds(make, gap, bert, tmp_path):
     """A column that is left out because of a gap would leave another one as the label."""
@@ -239,7 +240,7 @@ def test_a_column_without_a_common_type_is_left_out_only_if_names_say_which_are_
     assert trainer.label_names_of_training == list("abcd")
     assert "train_dataset: not used: 'odd', because the values have no common type" in caplog.messages
     renamed = {"ticket": table["text"], "team": table["label"], "odd": table["odd"]}
-    with pytest.raises(DataError, match="column 'odd' have no common type .* or leave the column out"):
+    with pytest.raises(DataError, match="column 'odd' have no common type .* or drop the column"):
         make_trainer(bert, tmp_path, renamed)
 
 
@@ -248,3 +249,11 @@ def test_several_columns_with_a_usual_name_are_refused(bert, tmp_path):
     expected = r"which column is the label\? Several have a usual name: 'label', 'labels'; leave out all but one, .*"
     with pytest.raises(DataError, match=expected + r"select_columns\(\['text', 'label'\]\)"):
         make_trainer(bert, tmp_path, table)
+
+
+def test_a_column_without_a_common_type_does_not_hide_triplets(bert, tmp_path):
+    odd, texts = [[1], "a", {}, 3] * 4, _TEAMS["ticket"]
+    table = {"Anchor": texts, "Positive": texts[1:] + texts[:1], "Negative": texts[2:] + texts[:2], "meta": odd}
+    make_trainer(bert, tmp_path, table, losses.TripletLoss, changes={"batch_sampler": "batch_sampler"})
+    trainer = make_trainer(bert, tmp_path, {"text": texts, "label": _TEAMS["team"], "Tag": odd})
+    assert trainer.label_names_of_training == list("abcd")

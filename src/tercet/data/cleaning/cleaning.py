@@ -146,10 +146,11 @@ def _nested(values: Sequence[Any], separator: str, source: str) -> list[str]:
     """Return the labels with normalized levels. Warn if there was white space around levels."""
     joined = [str(value) for value in values]
     given = iter(normalize_nested([label for label in joined if label], separator, source))
-    changed = {label: None for label in joined if normalize_label(label, separator) != label}
+    different = dict.fromkeys(joined)
+    changed = [label for label in different if normalize_label(label, separator) != label]
     if changed:
         spaced = f" {separator.strip()} "
-        keeps = all(join_path(path_of(label, separator), spaced) == label for label in changed)
+        keeps = all(join_path(path_of(label, separator), spaced) == label for label in different)
         warn_of_change(
             f"{source}: white space around the levels of labels was removed; labels that have changed: "
             f"{len(changed):,}, such as {shown_labels(changed)}"

@@ -4,7 +4,7 @@ Two texts are copies if `tercet._texts.text_key` gives both the same key: they d
 Unicode form (NFKC) or invisible characters. Keys are compared by their hashes of 64 bits, see `text_hashes.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
@@ -25,6 +25,21 @@ def copy_groups(texts: Sequence[str]) -> np.ndarray:
     order[np.argsort(first)] = np.arange(len(first))
     groups: np.ndarray = order[numbers]
     return groups
+
+
+def first_occurrences(items: Iterable[Hashable]) -> list[bool]:
+    """Return whether each item is the first one that is equal to it.
+
+    Example:
+        >>> first_occurrences(["a", "b", "a"])
+        [True, True, False]
+    """
+    seen: set[Hashable] = set()
+    first = []
+    for item in items:
+        first.append(item not in seen)
+        seen.add(item)
+    return first
 
 
 def overlapping_rows(eval_sentences: Sequence[str], train_sentences: Sequence[str]) -> list[int]:

@@ -131,11 +131,13 @@ def find_labelled_columns(
                     role,
                     found,
                 )
+        role, found = ("text", texts) if len(texts) != 1 else ("label", labels)
         raise UnclearColumnError(
-            "this loss needs one column of texts and one of labels, and neither the names nor the types say which they "
-            f"are; {source} has {columns_with_kinds(columns, kinds)}; rename two columns to 'text' and 'label', or "
-            "select them, for example with dataset.select_columns(['text', 'label'])",
-            *(("text", texts) if len(texts) != 1 else ("label", labels)),
+            f"this loss needs one column of texts and one of labels, and no column is clearly the {role}; {source} has "
+            f"{columns_with_kinds(columns, kinds)}; rename two columns to 'text' and 'label', or select them, for "
+            "example with dataset.select_columns(['text', 'label'])",
+            role,
+            found,
         )
     text = _only(texts, "text", columns, source, also=None if labels else "label")
     label = _only(labels, "label", columns, source)

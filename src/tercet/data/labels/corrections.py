@@ -147,8 +147,8 @@ def _accepted(corrections: Table, column: str, table: _Corrected) -> Iterator[tu
                 f"{place}: the {kind} of row {number} of {source} is {short_repr(own)}, but the list has "
                 f"{short_repr(listed_value)}; "
                 + (
-                    "the program that edited the list has emptied the cell (in pandas, read the list with "
-                    "keep_default_na=False)"
+                    "the list may have lost this value when it was edited (pandas reads 'n/a' as a gap: pass "
+                    "keep_default_na=False); if not, inspect the data again"
                     if emptied
                     else f"inspect the data again, because they have changed or are others{cause}"
                 )

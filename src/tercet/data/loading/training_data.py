@@ -182,7 +182,8 @@ def _labelled_data(
         check_trainable(kept_rows.label_ids, kept_rows.label_names, without, mark)
     _log_held_out(held_out_rows.sentences, labelled.sentences, "sentences", eval_fraction)
     if len(held_out_rows):
-        _log_unmeasured_labels(kept_rows, held_out_rows, " (a label with fewer than four different sentences has none)")
+        why = f" (they have fewer than four different sentences, or too few for eval_fraction={eval_fraction:g})"
+        _log_unmeasured_labels(kept_rows, held_out_rows, why)
     assert held_out_rows.rows is not None
     assert kept_rows.rows is not None
     held_out = as_dataset(held_out_rows) if len(held_out_rows) else None
@@ -214,8 +215,8 @@ def _log_unmeasured_labels(train: LabelledSentences, evaluation: LabelledSentenc
     missing = [name for name in names if name not in measured]
     if missing:
         logger.warning(
-            f"{len(missing):,} of {counted(len(names), 'label')} have no evaluation sentence, so no metric includes "
-            f"them: {listed(missing, 5)}{why}"
+            f"{len(missing):,} of {counted(len(names), 'label')} have no evaluation sentence, so the metrics do "
+            f"not measure them: {listed(missing, 5)}{why}"
         )
 
 

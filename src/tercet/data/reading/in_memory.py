@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tercet._texts import has_order
 from tercet.data.columns.labelled import find_labelled_columns
-from tercet.data.columns.names import TRIPLET_COLUMNS, is_usual_name
+from tercet.data.columns.names import TRIPLET_COLUMNS, usual_columns
 from tercet.data.tables.cells import is_missing_value
 from tercet.data.tables.dataset_columns import texts_of
 from tercet.data.tables.table import Columns, Table, repeated_column
@@ -206,8 +206,8 @@ def check_no_transform(data: Any, source: str) -> None:
 def to_dataset(data: Any, source: str) -> "Dataset":
     """Return a table as a `datasets.Dataset`. A `Dataset` is returned as it is.
 
-    Missing values are None. A column without a common type, such as one with strings and lists, is left out, if the
-    names of other columns say which are used.
+    Missing values are None. A column without a common type, such as one with strings and lists, is left out if the
+    usual names of other columns show which ones to use.
 
     Raises:
         DataError: as for `table_of`; or a column that may be used has values of several types.
@@ -227,11 +227,11 @@ def to_dataset(data: Any, source: str) -> "Dataset":
             refused[name] = str(error).split("\n")[0]
         else:
             columns[name] = values
-    used = [name for name in refused if is_usual_name(name)] or ([] if _are_named(columns) else list(refused))
+    used = list(refused) if not _are_named(columns) else [name for name in refused if _is_first_choice(name)]
     if used:
         raise DataError(
-            f"{source}: the values of column {short_repr(used[0])} have no common type ({refused[used[0]]}); make all "
-            "of them strings or all of them integers, or leave the column out"
+            f"{source}: the values of column {short_repr(used[0])} have no common type ({refused[used[0]]}); "
+            "convert all values to one type, or drop the column"
         )
     if refused:
         logger.warning(f"{source}: not used: {listed(refused)}, because the values have no common type")
@@ -239,11 +239,17 @@ def to_dataset(data: Any, source: str) -> "Dataset":
 
 
 def _are_named(columns: Iterable[str]) -> bool:
-    """Return whether usual names say which of the columns are used, in one way only."""
-    if set(TRIPLET_COLUMNS) <= set(columns):
+    """Return whether exactly one text column and one label column, or the three of triplets, have a usual name."""
+    if set(TRIPLET_COLUMNS) <= {name.strip().lower() for name in columns}:
         return True
     try:
         find_labelled_columns(columns, "")
     except DataError:
         return False
     return True
+
+
+def _is_first_choice(name: str) -> bool:
+    """Return whether a name is one of texts or triplets, or a first-choice name of labels."""
+    is_triplet = name.strip().lower() in TRIPLET_COLUMNS
+    return is_triplet or bool(usual_columns([name], "text") or usual_columns([name], "label", 0))

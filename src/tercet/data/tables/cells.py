@@ -121,8 +121,10 @@ def _present(items: Iterable[Any]) -> list[Any]:
 
 
 def is_missing_value(value: Any) -> bool:
-    """Return whether a value is None, NaN, or a missing value of pandas."""
-    return value is None or (isinstance(value, float) and math.isnan(value)) or _is_of_pandas(value)
+    """Return whether a value is None, NaN (also of NumPy), or a missing value of pandas."""
+    if isinstance(value, str):  # Most values are, and the other checks take longer.
+        return False
+    return value is None or (isinstance(value, Real) and value != value) or _is_of_pandas(value)
 
 
 def _is_of_pandas(value: Any) -> bool:

@@ -77,8 +77,8 @@ class BaseLoss(LossNames):
         super().__init__()
         if model is not None and not isinstance(model, nn.Module):
             raise EmbeddingError(
-                f"the first argument of {type(self).__name__} is the model, but it is {short_repr(model)}; pass other "
-                "arguments by their names, such as distance_metric='cosine'"
+                f"the first argument of {type(self).__name__} must be the model object or None, got "
+                f"{short_repr(model)}; pass a distance as distance_metric=…"
             )
         self.collect_stats = self.defer_checks = False
         self.warns_of_small_margin = True

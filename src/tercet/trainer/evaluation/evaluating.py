@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from transformers.trainer_utils import EvalLoopOutput, denumpify_detensorize
 
-from tercet.errors import DataError, listed
+from tercet._distributed import is_first_process
+from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.evaluation.sentence_evaluator import warn_of_replaced
 from tercet.trainer.data_sets.prepared_sets import check_set_name
@@ -106,12 +107,10 @@ class EvaluatingTrainer(ShardedTrainer):
 
     def _run_evaluator(self, evaluator: Evaluator, name: str | None) -> dict[str, float]:
         metrics = evaluator(self._encoder_for(evaluator, name))
+        if metrics is None and is_first_process():  # In other processes, an evaluator may return nothing.
+            kind = getattr(evaluator, "__qualname__", type(evaluator).__name__)
+            raise DataError(f"the evaluator {kind} must return a number or a dictionary of numbers, but returned None")
         metrics = metrics if isinstance(metrics, dict) else {"evaluator": metrics}
-        if missing := [key for key, value in metrics.items() if value is None]:
-            raise DataError(
-                f"the evaluator {_name_of(evaluator)} must return a number or a dictionary of numbers; it returned None"
-                + ("" if missing == ["evaluator"] else f" for {listed(missing)}")
-            )
         values: dict[str, float] = denumpify_detensorize(metrics)
         return values
 
@@ -155,7 +154,3 @@ class EvaluatingTrainer(ShardedTrainer):
             return TripletEvaluator.protocol if self.takes_triplets else "among_themselves"
         protocols = {getattr(evaluator, "protocol", "evaluators") for evaluator in self.evaluators}
         return protocols.pop() if len(protocols) == 1 else "evaluators"
-
-
-def _name_of(evaluator: Evaluator) -> str:
-    return getattr(evaluator, "__qualname__", type(evaluator).__name__)

@@ -127,8 +127,8 @@ class TrainingMonitor:
         if problem and self._after_head and stats.valid_triplets:
             if is_first_process():
                 logger.info(
-                    f"the encoder had nothing left to learn: after the head, all triplets of the "
-                    f"{counted(round(num_batches), 'batch', 'batches')} satisfy the margin"
+                    f"the encoder was not trained further: after the head, all mined triplets of the "
+                    f"{counted(round(num_batches), 'batch', 'batches')} satisfy the margin already"
                 )
             return
         if restored:

@@ -12,6 +12,9 @@ from tercet.trainer.logs.unread_stats import UnreadStats
 from tercet.trainer.logs.weight_changes import relative_change, sample_weights, weight_sums
 from tercet.trainer.loss.kinds import innermost, loss_of_set, reset_warnings
 
+# A smaller margin is a mistake, also after a head.
+_USUAL_MARGIN = 0.3
+
 
 class MonitoringTrainer(CollatingAheadTrainer):
     """The part of `SentenceTransformerTrainer` that logs what a run has seen."""
@@ -33,14 +36,18 @@ class MonitoringTrainer(CollatingAheadTrainer):
         """Reset the statistics and the once-per-run warnings, because a trainer may run several times."""
         self._log_stats = LogStats()
         # One for each data set, or one under the name None.
+        losses = {name: innermost(loss_of_set(self.loss, name)) for name in self._training_sets or [None]}
         self._monitors = {
-            name: TrainingMonitor.for_loss(
-                innermost(loss_of_set(self.loss, name)), resumed=resumed, after_head=self._has_new_head
-            )
-            for name in self._training_sets or [None]
+            name: TrainingMonitor.for_loss(loss, resumed=resumed, after_head=self._follows_head(loss))
+            for name, loss in losses.items()
         }
         self._unread_stats = {name: UnreadStats() for name in self._monitors}
-        reset_warnings(self.loss, small_margin=not self._has_new_head)
+        reset_warnings(self.loss, small_margin=not all(map(self._follows_head, losses.values())))
+
+    def _follows_head(self, loss: nn.Module) -> bool:
+        """Return whether a head may have separated all triplets by a usual margin, so that nothing is left to learn."""
+        margin = getattr(loss, "margin", 0.0)
+        return self._has_new_head and isinstance(margin, (int, float)) and margin >= _USUAL_MARGIN
 
     def _remember_weights(self, model: nn.Module) -> None:
         """Remember the weights, to find out at the end whether the training has changed them."""
