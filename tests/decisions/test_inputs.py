@@ -270,6 +270,9 @@ def test_unknown_sentences_tune_the_limit():
     assert (classifier.decision(unknown).novelty > limit).mean() > 0.8
     assert (classifier.decision(blobs(150, noise=0.15, seed=3)[0]).novelty > limit).mean() < 0.3
     assert classifier.predict(unknown, threshold=0.0).tolist().count(None) > 40
+    copies = np.concatenate([unknown, np.repeat(unknown[:1], 500, axis=0)])
+    repeated = LabelClassifier(unseen_rows=True).fit(x, ids, unknown_sentences=copies)
+    assert repeated.promise(max_novelty="auto").max_novelty == limit
 
 
 def test_everything_is_checked_before_a_sentence_is_encoded(sentences, labels, monkeypatch):

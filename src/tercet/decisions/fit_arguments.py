@@ -4,7 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tercet._labels import plain_labels, warn_of_forms
+from tercet.data.cleaning.copies import first_occurrences
 from tercet.decisions import inputs
 from tercet.decisions.calibration_data import calibration_rows, read_pair
 from tercet.decisions.candidates import METHODS, candidate_names
@@ -67,6 +70,7 @@ def read_fit_arguments(
             none_of_these, "unknown_sentences", encoder, batch_size=batch_size,
             dimension=training.spaces.embeddings.shape[1],
         )  # fmt: skip
+        found = found.select(np.flatnonzero(first_occurrences(found.keys)))  # Copies are not independent.
         unknown = inputs.like(found, training.spaces, "unknown_sentences").spaces
     return encoder, TrainingRows(
         rows=training, label_ids=label_ids, names=names, calibration=calibration, calibration_ids=calibration_ids,
