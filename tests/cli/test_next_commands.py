@@ -157,7 +157,11 @@ def test_after_duplicates_an_inspection_and_a_correction(folder, bert, tmp_path)
     form = ("--no-header", "--csv-separator", ";", "--text-column", "1", "--label-column", "0")
     issues = ("--label-issues", "issues.csv", "--trust-remote-code")
     sizes = ("--batch-size", "8", "--samples-per-label", "2")
-    (train,) = _next(run("inspect", "train.csv", "--model", bert, *form, *issues, *sizes, cwd=tmp_path))
+    (fix,) = _next(run("inspect", "train.csv", "--model", bert, *form, *issues, *sizes, cwd=tmp_path))
+    assert fix[:3] == ["fix", "train.csv", "issues.csv"]  # this encoder knows no words
+    assert set(form) < set(fix)
+    words = ("--trust-remote-code", *sizes)
+    (train,) = _next(run("inspect", "train.csv", "--model", "bundled", *form, *words, cwd=tmp_path))
     assert "--trust-remote-code" in train
     assert train[train.index("--batch-size") + 1] == "8"
     assert train.count("--samples-per-label") == 1
@@ -196,14 +200,14 @@ def test_the_next_command_reads_the_data_in_the_same_way():
     assert of_label_file[2:] == ["m", "TEST.csv", "--label-file", "TEST-LABELS.txt"]
 
 
-def test_after_an_inspection_of_nested_labels_each_level_has_its_margin(bert, tmp_path):
-    (tmp_path / "nested.csv").write_text("text,label\n" + _rows(TOPICS, "{text},{label}/a\n{text} again,{label}/b\n"))
+def test_after_an_inspection_of_nested_labels_each_level_has_its_margin(tmp_path):
+    (tmp_path / "nested.csv").write_text("text,label\n" + _rows(TOPICS, "{text},{label}/a\nplease help me with {label},{label}/b\n"))
     form, sizes = ("--label-levels", "/"), ("--batch-size", 8, "--samples-per-label", 2)
-    done = run("inspect", "nested.csv", "--model", bert, *form, *sizes, "--json", cwd=tmp_path)
+    done = run("inspect", "nested.csv", "--model", "bundled", *form, *sizes, "--json", cwd=tmp_path)
     found = {one["setting"]: one["value"] for one in json.loads(done.stdout)["with_model"]["suggestions"]}
     coarse, fine = found["margin"]
     assert coarse == min(2 * fine, 1)
-    (train,) = _next(run("inspect", "nested.csv", "--model", bert, *form, *sizes, cwd=tmp_path))
+    (train,) = _next(run("inspect", "nested.csv", "--model", "bundled", *form, *sizes, cwd=tmp_path))
     assert train[train.index("--margin") + 1] == f"{coarse},{fine}"
     run(*train, "--train", "encoder", "--max-steps", 1, cwd=tmp_path)
     written = json.loads((tmp_path / "my-model" / "metrics.json").read_text())

@@ -108,7 +108,7 @@ def test_additions_keep_the_form_of_a_cell():
     table = Table("list.csv", {"row": [0, 0], "text": ["x", "x"], "label": ["a;b", "a;b"], "label_to_add": ["c", "d"],
                                "accept": ["yes", "x"]})  # fmt: skip
     assert accepted_additions(table, ["x"], ["b ;a"], "data.csv", ";") == {0: ["c", "d"]}
-    with pytest.raises(DataError, match="another text or label"):
+    with pytest.raises(DataError, match="label of row 0 of data.csv is 'b', but the list has 'a;b'"):
         accepted_additions(table, ["x"], ["b"], "data.csv", ";")
     with pytest.raises(DataError, match="have changed or are others, or multi_label is not that of the inspection"):
         accepted_additions(table, ["x"], [["a", "b"]], "data.csv", "|")  # Inspected with ";".

@@ -36,7 +36,7 @@ def test_every_kind_of_label_trains_the_same_model_and_names_are_stored(kind, be
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"text": ["a"], "label": [0], "title": ["b"]}, "'text' (text), 'label' (integer), 'title' (text)"),
+        ({"text": ["a"], "label": [0], "title": ["b"]}, "Several have a usual name: 'text', 'title'"),
         ({"text": ["a"]}, "'text' (text)"),
         ({"text": ["a"], "score": [0.5]}, "'text' (text), 'score' (other)"),
         ({"text": ["a", ""], "label": [0, 1]}, "train_dataset, row 1: the text is empty"),
