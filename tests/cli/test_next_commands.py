@@ -201,7 +201,9 @@ def test_the_next_command_reads_the_data_in_the_same_way():
 
 
 def test_after_an_inspection_of_nested_labels_each_level_has_its_margin(tmp_path):
-    (tmp_path / "nested.csv").write_text("text,label\n" + _rows(TOPICS, "{text},{label}/a\nplease help me with {label},{label}/b\n"))
+    (tmp_path / "nested.csv").write_text(
+        "text,label\n" + _rows(TOPICS, "{text},{label}/a\nplease help me with {label},{label}/b\n")
+    )
     form, sizes = ("--label-levels", "/"), ("--batch-size", 8, "--samples-per-label", 2)
     done = run("inspect", "nested.csv", "--model", "bundled", *form, *sizes, "--json", cwd=tmp_path)
     found = {one["setting"]: one["value"] for one in json.loads(done.stdout)["with_model"]["suggestions"]}
