@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tercet._texts import RowNumbers, row_place, text_key
+from tercet._texts import RowNumbers, is_missing_value, row_place, text_key
 from tercet.errors import EmbeddingError, TercetError, short_repr, string_hint
 
 logger = logging.getLogger(__name__)
@@ -106,9 +106,7 @@ def check_present(
 
 def is_missing(label: Any) -> bool:
     """Return whether a label is missing: None, NaN, `pandas.NA`, `pandas.NaT` or a string that shows nothing."""
-    if label is None or type(label).__name__ in ("NAType", "NaTType"):
-        return True
-    return (isinstance(label, str) and not text_key(label)) or (isinstance(label, float) and label != label)
+    return not text_key(label) if isinstance(label, str) else is_missing_value(label)
 
 
 def _elements(labels: Any, source: str, error: type[TercetError]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 check_texts            raises an error for a text that is no string, is empty, or cannot be encoded; returns a list
 validate_texts         raises the same errors
+is_missing_value       whether a value is a missing one of any library
 text_key, text_keys    a normalized form, by which copies of a text are found everywhere
 has_order              whether values are one per row
 row_place, row_places  where one row or the first of several rows are, for messages
@@ -70,8 +71,7 @@ def validate_texts(
     """
     for row, text in enumerate(texts):
         if not isinstance(text, str):
-            of_pandas = type(text).__name__ in ("NAType", "NaTType")
-            if text is None or of_pandas or (isinstance(text, Real) and text != text):
+            if is_missing_value(text):
                 place = row_place(source, row, lines)
                 raise error(f"{place}: the text is missing ({text}); fill it in or remove the row")
             raise error(
@@ -85,6 +85,14 @@ def validate_texts(
                 f"{row_place(source, row, lines)}: the text contains a lone surrogate (half of a character), "
                 "which UTF-8 cannot encode; remove it"
             )
+
+
+def is_missing_value(value: Any) -> bool:
+    """Return whether a value is None, NaN (also of NumPy), or a missing value of pandas."""
+    if isinstance(value, str):  # Most values are, and the other checks take longer.
+        return False
+    is_nan = isinstance(value, Real) and value != value
+    return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")
 
 
 def text_key(text: str) -> str:

@@ -63,6 +63,7 @@ def test_a_found_format_is_printed_and_accepted_issues_are_corrected(tickets, be
         assert {**old, "kind": new.get(number, old["kind"])} == {**row, "": ""}
     wrong = run("fix", tmp_path / "fixed.csv", issues, "--output", tmp_path / "again.csv", *options, expect=2)
     assert "but the list has " in wrong.stderr
+    assert "inspect the data again" in wrong.stderr
     _accept(issues, found[:1], "maybe", {})
     wrong = run("fix", tickets, issues, "--output", tmp_path / "again.csv", *options, expect=2)
     assert "issues.csv, line 2: accept must be yes or no (or empty), got 'maybe'" in wrong.stderr

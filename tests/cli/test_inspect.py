@@ -13,6 +13,7 @@ import pytest
 from pyarrow import parquet
 from typer.testing import CliRunner
 
+from tercet.catalogue import DEFAULT_MARGIN
 from tercet.cli.app import app
 from tercet.cli.inspect import _next_command
 from tercet.cli.inspect_tables import print_inspection
@@ -22,7 +23,6 @@ from tercet.inspection.batches import LOWEST_SUGGESTED
 from tercet.inspection.inspection import inspect
 from tercet.inspection.results import NearDuplicate
 from tercet.inspection.texts import Example
-from tercet.runs.settings import DEFAULT_MARGIN
 from tests.cli.command import run
 from tests.conftest import TOPICS
 from tests.inspection.helpers import Blobs, ConstantModel, labelled, shuffled
@@ -336,7 +336,7 @@ def test_the_next_command_has_no_suggestion_that_training_follows_by_itself(sugg
     inspection = SimpleNamespace(
         texts=SimpleNamespace(combined_separator=None),
         obstacle=None,
-        with_model=SimpleNamespace(suggestions=found, warning=None),
+        with_model=SimpleNamespace(suggestions=found, labels_look_wrong=False),
     )
     command = _next_command(inspection, "data.csv", ReadOptions(), model=["--model", "bundled"], settings={})
     added = command[command.index("bundled") + 1 : command.index("--output")]

@@ -4,10 +4,10 @@ import inspect
 import re
 
 from tercet import SentenceTransformerTrainingArguments
+from tercet.catalogue import DEFAULT_MARGIN
 from tercet.losses import BatchSemiHardTripletLoss
 from tercet.runs import RunSettings
 from tercet.runs.recipe import FEW_ROWS_PER_LABEL, choose_schedule
-from tercet.runs.settings import DEFAULT_MARGIN
 from tests.docs.pages import ROOT
 
 GUIDES = ROOT / "docs" / "guides"

@@ -17,7 +17,15 @@ entries.py    the losses, distances, metrics and file formats that Tercet comes 
 titles.py     names and titles of entries, for tables and plots
 """
 
-from tercet.catalogue.entries import CLASSIFIERS, DISTANCES, FILE_FORMATS, LOSSES, METRICS, PROTOCOLS
+from tercet.catalogue.entries import (
+    CLASSIFIERS,
+    DEFAULT_MARGIN,
+    DISTANCES,
+    FILE_FORMATS,
+    LOSSES,
+    METRICS,
+    PROTOCOLS,
+)
 from tercet.catalogue.registry import PLUGIN_GROUP, Registry, resolve
 from tercet.catalogue.specs import DistanceSpec, FileFormatSpec, LossSpec, MetricSpec
 from tercet.catalogue.titles import (
@@ -34,6 +42,7 @@ from tercet.catalogue.titles import (
 
 __all__ = [
     "CLASSIFIERS",
+    "DEFAULT_MARGIN",
     "DISTANCES",
     "FILE_FORMATS",
     "LOSSES",

@@ -8,6 +8,9 @@ _DISTANCES = "tercet.distances"
 _METRICS = "tercet.evaluation.retrieval"
 _DATA = "tercet.data"
 
+# The default margin of a training, for the losses that have one.
+DEFAULT_MARGIN = 0.3
+
 # The first loss and the first distance are the defaults of `tercet train`.
 LOSSES: Registry[LossSpec] = Registry(
     "loss",

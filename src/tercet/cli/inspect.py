@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tercet._files import atomic_file
+from tercet.catalogue import DEFAULT_MARGIN
 from tercet.cli import options as opt
 from tercet.cli.command_errors import report_errors
 from tercet.cli.console import finish, load_model, print_note, print_result, shows_progress
@@ -19,7 +20,7 @@ from tercet.cli.reports import check_report
 from tercet.data.cleaning.combined_labels import multi_label_for
 from tercet.data.reading.options import ReadOptions
 from tercet.encoder.names import BUNDLED, check_model_name
-from tercet.runs.settings import DEFAULT_MARGIN, RunSettings
+from tercet.runs.settings import RunSettings
 
 if TYPE_CHECKING:
     from tercet.inspection.results import Inspection
@@ -144,8 +145,7 @@ def _next_command(
     if not model:
         return ["tercet", "inspect", data, *columns, "--model", BUNDLED, *_words(given)]
     findings = inspection.with_model
-    if findings is not None and findings.warning is not None and findings.fitted and findings.label_issues:
-        # Most labels look wrong, or as many as at random: look at them before a training.
+    if findings is not None and findings.labels_look_wrong:  # Look at them before a training.
         if issues_file is not None:
             return ["tercet", "fix", data, issues_file, *columns, "--output", "fixed.csv"]
         return ["tercet", "inspect", data, *columns, *model, *_words(given), "--label-issues", "label-issues.csv"]

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from tercet.catalogue import DISTANCES, LOSSES
+from tercet.catalogue import DEFAULT_MARGIN, DISTANCES, LOSSES
 from tercet.comparison.plan import Variant, loss_title
 from tercet.errors import DataError, listed
 from tercet.records import short_model_names
-from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, ENCODER_SETTINGS, RunSettings
+from tercet.runs.settings import DEFAULT_DISTANCE, ENCODER_SETTINGS, RunSettings
 
 # Settings that cannot be a key of a grid: those that all runs share or that a comparison sets itself or does not use.
 _NOT_COMPARED = (

@@ -3,7 +3,8 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
+from tercet.catalogue import DEFAULT_MARGIN
+from tercet.runs.settings import DEFAULT_DISTANCE, RunSettings
 
 _DEFAULTS = RunSettings()
 # Runs of a comparison are shorter than those of `tercet train`, because there are many.

@@ -78,7 +78,7 @@ def calibration_rows(
         )
     number, copies = {name: at for at, name in enumerate(names)}, set(training.keys)
     kept, why_not = [], Counter[str]()
-    first = first_occurrences(zip(rows.keys, labels, strict=True))
+    first = set(first_occurrences(zip(rows.keys, labels, strict=True)))
     for row, (label, key) in enumerate(zip(labels, rows.keys, strict=True)):
         if label not in number:
             why_not["a label that the training rows do not have"] += 1
@@ -86,7 +86,7 @@ def calibration_rows(
             why_not["a text that is also in the training rows"] += 1
         elif seen is not None and seen[row]:
             why_not["a text that the encoder was trained on"] += 1
-        elif not first[row]:
+        elif row not in first:
             why_not["a copy of an earlier row with the same label"] += 1
         else:
             kept.append(row)

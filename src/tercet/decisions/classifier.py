@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
@@ -152,8 +151,7 @@ class LabelClassifier(AnsweringClassifier):
         self.model_ = inputs.load_encoder(self.model, self.device)
         if calibration is not None:  # Copies are not independent, so each is measured once.
             first = first_occurrences(zip(calibration.keys, calibration_labels, strict=True))
-            calibration = calibration.select(np.flatnonzero(first).tolist())
-            calibration_labels = [label for label, is_first in zip(calibration_labels, first, strict=True) if is_first]
+            calibration, calibration_labels = calibration.select(first), [calibration_labels[row] for row in first]
         names, label_ids = number_labels(labels, training)
         number = {name: at for at, name in enumerate(names)}
         calibration_ids = torch.tensor([number[label] for label in calibration_labels], dtype=torch.long)

@@ -4,8 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tercet._labels import plain_labels, warn_of_forms
 from tercet.data.cleaning.copies import first_occurrences
 from tercet.decisions import inputs
@@ -70,7 +68,7 @@ def read_fit_arguments(
             none_of_these, "unknown_sentences", encoder, batch_size=batch_size,
             dimension=training.spaces.embeddings.shape[1],
         )  # fmt: skip
-        found = found.select(np.flatnonzero(first_occurrences(found.keys)))  # Copies are not independent.
+        found = found.select(first_occurrences(found.keys))  # Copies are not independent.
         unknown = inputs.like(found, training.spaces, "unknown_sentences").spaces
     return encoder, TrainingRows(
         rows=training, label_ids=label_ids, names=names, calibration=calibration, calibration_ids=calibration_ids,

@@ -71,7 +71,8 @@ def predict_out_of_fold(
     folds = torch.from_numpy(deal_folds(keys, rows.label_ids.numpy(), NUM_FOLDS, seed))
     order = torch.randperm(len(folds), generator=torch.Generator().manual_seed(seed))
     in_sample = torch.zeros(len(folds), dtype=torch.bool)
-    distinct = torch.tensor(first_occurrences(zip(keys, rows.label_ids.tolist(), strict=True)), dtype=torch.bool)
+    distinct = torch.zeros(len(folds), dtype=torch.bool)
+    distinct[first_occurrences(zip(keys, rows.label_ids.tolist(), strict=True))] = True
     if copies := int((~distinct).sum()):
         logger.info(f"{copies:,} of {len(keys):,} rows repeat a text with its label, and are not measured again")
     order = order[distinct[order]]

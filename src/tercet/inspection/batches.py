@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tercet._display import shown_beside
 from tercet._nested_labels import margins_from_finest
+from tercet.catalogue import DEFAULT_MARGIN
 from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.inspection.active import count_active
 from tercet.losses.margins import fitting_distance, have_unit_length
@@ -22,9 +23,9 @@ DISTANCES = ("euclidean", "cosine")
 # The suggested margin is the smallest one at which this fraction of the semi-hard triplets (those of the default loss)
 # is active. It is a rule of thumb for a first run, see docs/concepts/label-issues.md.
 TARGET_ACTIVE = 0.7
-# The default margin of a training. No smaller one raised MAP@R by more than 0.0014, and smaller ones were worse after a
+# No smaller one raised MAP@R by more than 0.0014, and smaller ones were worse after a
 # linear head (docs/concepts/measured-quality.md, dev/LOG.md).
-LOWEST_SUGGESTED = 0.3
+LOWEST_SUGGESTED = DEFAULT_MARGIN
 _MAX_BATCHES = 50
 # The maximum number of sentences in all measured batches together (at least one batch is measured), so that large
 # batches also take seconds only.

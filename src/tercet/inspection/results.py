@@ -82,6 +82,11 @@ class ModelFindings:
     suggestions: list[Suggestion] = field(default_factory=list)
     labels_to_add: list[LabelToAdd] | None = None
 
+    @property
+    def labels_look_wrong(self) -> bool:
+        """True if most labels look wrong, or as many as with labels at random; then `warning` says so."""
+        return self.warning is not None and self.fitted and bool(self.label_issues)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:

@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 from tercet._distributed import launched_world_size
 from tercet._multi_labels import number_label_sets
 from tercet._nested_labels import margins_of_levels, num_levels, path_of
-from tercet.catalogue import LOSSES, resolve
+from tercet.catalogue import DEFAULT_MARGIN, LOSSES, resolve
 from tercet.encoder.devices import check_bfloat16
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
@@ -20,7 +20,7 @@ from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.losses import BatchLoss, NestedTripletLoss
 from tercet.losses.functional.nested import WEIGHT_PER_LEVEL_WITH_HEAD, weights_of_levels
 from tercet.runs.recipe import choose_schedule, has_few_rows
-from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
+from tercet.runs.settings import DEFAULT_DISTANCE, RunSettings
 from tercet.trainer.arguments import BatchSamplers, SentenceTransformerTrainingArguments
 from tercet.trainer.logs.callbacks import UseCurrentIntervals, default_progress_callback
 from tercet.trainer.trainer import SentenceTransformerTrainer

@@ -8,12 +8,12 @@ import torch
 
 from tercet import distances
 from tercet._nested_labels import margins_from_finest, num_levels
-from tercet.catalogue import LOSSES
+from tercet.catalogue import DEFAULT_MARGIN, LOSSES
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.encoder.token_stats import collect_token_stats
 from tercet.errors import DataError
 from tercet.losses.margins import fitting_distance, fitting_margin, have_unit_length
-from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
+from tercet.runs.settings import DEFAULT_DISTANCE, RunSettings
 
 logger = logging.getLogger(__name__)
 

@@ -30,6 +30,7 @@ from tercet.runs.finish_run import record_of_run, save_run, training_run
 from tercet.runs.margin import NUM_MEASURED, choose_margin_and_distance, choose_margins_of_levels
 from tercet.runs.model_changes import change_model
 from tercet.runs.output import BEST_STATE, checkpoint_dir, remove_without_checkpoint
+from tercet.runs.random_state import kept_random_state
 from tercet.runs.recipe import choose_schedule
 from tercet.runs.results import TrainingInterrupted, TrainingRun
 from tercet.runs.run_record import extend_training_record
@@ -48,6 +49,7 @@ from tercet.trainer.trainer import SentenceTransformerTrainer
 logger = logging.getLogger(__name__)
 
 
+@kept_random_state()
 def run_training(
     model: SentenceTransformer,
     data: TrainingData,

@@ -16,7 +16,6 @@ from tercet.runs.limits import PARTS, check_settings
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 # For embeddings of length 1, see `tercet.runs.margin`.
 DEFAULT_DISTANCE = "euclidean"
-DEFAULT_MARGIN = 0.3
 DEFAULT_LORA_RANK = 16
 
 logger = logging.getLogger(__name__)

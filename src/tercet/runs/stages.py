@@ -13,6 +13,7 @@ from datasets import Dataset
 from torch import Tensor
 
 from tercet._texts import text_key
+from tercet.catalogue import DEFAULT_MARGIN
 from tercet.data.labels.labelled_sentences import LabelledSentences
 from tercet.data.labels.numbering import labels_of
 from tercet.data.splits.evaluation_rows import can_rank
@@ -30,7 +31,7 @@ from tercet.runs.recipe import (
     ROWS_PER_LABEL_FOR_HEAD,
     median_rows_per_label,
 )
-from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
+from tercet.runs.settings import DEFAULT_DISTANCE, RunSettings
 from tercet.trainer import first_head
 from tercet.trainer.loss.kinds import innermost
 from tercet.trainer.trainer import SentenceTransformerTrainer

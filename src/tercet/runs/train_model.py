@@ -200,7 +200,6 @@ def train(
     from tercet.encoder.loading import load_model  # imports torch, which takes seconds
     from tercet.encoder.weight_sample import model_identity
     from tercet.runs.environment import environment
-    from tercet.runs.random_state import kept_random_state
     from tercet.runs.run_training import run_training
     from tercet.runs.source_names import Names
 
@@ -210,24 +209,23 @@ def train(
     if repeats is not None:
         check_same_model(repeats, named["model_sha256"], changed)
         note_other_environment(repeats, environment(model.device))
-    with kept_random_state():
-        run = run_training(
-            model,
-            loaded,
-            output,
-            settings,
-            names=Names.of(data, eval_data, loaded.held_out_rows),
-            warnings=warnings,
-            resume=resume,
-            overwrite=overwrite,
-            extra_settings={**named, **(extra_settings or {})},
-            keep_embeddings=keep_embeddings,
-            show_progress_bar=show_progress_bar,
-            classifier=classifier,
-            keep_texts=keep_texts,
-            skip_encoder=repeats is not None and skips_encoder(repeats, changed),
-            start=start,
-        )
+    run = run_training(
+        model,
+        loaded,
+        output,
+        settings,
+        names=Names.of(data, eval_data, loaded.held_out_rows),
+        warnings=warnings,
+        resume=resume,
+        overwrite=overwrite,
+        extra_settings={**named, **(extra_settings or {})},
+        keep_embeddings=keep_embeddings,
+        show_progress_bar=show_progress_bar,
+        classifier=classifier,
+        keep_texts=keep_texts,
+        skip_encoder=repeats is not None and skips_encoder(repeats, changed),
+        start=start,
+    )
     if push_to_hub is not None and is_first_launched():
         publishing.push_to_hub(output, push_to_hub, private=private)
     return run

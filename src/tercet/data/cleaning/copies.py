@@ -27,19 +27,17 @@ def copy_groups(texts: Sequence[str]) -> np.ndarray:
     return groups
 
 
-def first_occurrences(items: Iterable[Hashable]) -> list[bool]:
-    """Return whether each item is the first one that is equal to it.
+def first_occurrences(items: Iterable[Hashable]) -> list[int]:
+    """Return the numbers of the items that equal no earlier one, ascending.
 
     Example:
         >>> first_occurrences(["a", "b", "a"])
-        [True, True, False]
+        [0, 1]
     """
-    seen: set[Hashable] = set()
-    first = []
-    for item in items:
-        first.append(item not in seen)
-        seen.add(item)
-    return first
+    first: dict[Hashable, int] = {}
+    for number, item in enumerate(items):
+        first.setdefault(item, number)
+    return list(first.values())
 
 
 def overlapping_rows(eval_sentences: Sequence[str], train_sentences: Sequence[str]) -> list[int]:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from tercet._texts import check_texts, row_places, text_key
+from tercet._texts import check_texts, is_missing_value, row_places, text_key
 from tercet.data.cleaning.messages import REMEDY, warn_of_change
 from tercet.data.columns.content import PASS_ANOTHER, check_texts_in
-from tercet.data.tables.cells import is_missing_value, values_and_gaps
+from tercet.data.tables.cells import values_and_gaps
 from tercet.data.tables.column_values import take_rows
 from tercet.data.tables.table import Table
 from tercet.data.tables.text_column import TextColumn

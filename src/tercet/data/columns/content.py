@@ -9,8 +9,7 @@ from statistics import mean
 from typing import Any
 
 from tercet._events import WarningKind, emit_warning
-from tercet._texts import row_place
-from tercet.data.tables.cells import is_missing_value
+from tercet._texts import is_missing_value, row_place
 from tercet.data.tables.table import Table
 from tercet.errors import DataError, listed, short_repr, string_hint
 

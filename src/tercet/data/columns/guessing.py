@@ -9,9 +9,9 @@ from statistics import mean
 from typing import Any
 
 from tercet._separators import BETWEEN_LABELS
+from tercet._texts import is_missing_value
 from tercet.data.columns.labelled import UnclearColumnError, find_labelled_columns, find_text_column
 from tercet.data.columns.names import is_index, usual_columns
-from tercet.data.tables.cells import is_missing_value
 from tercet.data.tables.table import Table
 from tercet.errors import DataError, listed, short_repr
 

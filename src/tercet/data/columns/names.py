@@ -1,6 +1,7 @@
 """The usual names of columns, and checks of names that were given.
 
 is_usual_name   returns whether a name is a usual one of texts, labels or triplets
+is_first_choice returns whether it is one that is used before the other usual names
 is_key          returns whether equal rows of two tables have equal values in a column, by its name
 is_index        returns whether a column is the index that pandas writes
 usual_columns   returns the columns with a usual name of texts or labels
@@ -52,6 +53,12 @@ def is_usual_name(name: str) -> bool:
     return name.strip().lower() in names
 
 
+def is_first_choice(name: str) -> bool:
+    """Return whether a column name is a usual one of texts or triplets, or one of the first group of labels."""
+    is_triplet = name.strip().lower() in TRIPLET_COLUMNS
+    return is_triplet or bool(usual_columns([name], "text") or usual_columns([name], "label"))
+
+
 def is_key(name: str) -> bool:
     """Return whether a column name is that of ids, or a usual one of texts: equal rows of two tables have equal values.
 
@@ -82,8 +89,8 @@ def check_columns(names: Iterable[str | None], columns: Sequence[str], source: s
     hint = f"did you mean {' and '.join(map(short_repr, meant))}? " if meant else ""
     if outer := next((name for name in missing if name.partition(".")[0] in columns), None):
         hint = (
-            f"a field within the column {short_repr(outer.partition('.')[0])} has no name here: write it into a column "
-            "of its own, for example with pandas.json_normalize; "
+            f"a field within the column {short_repr(outer.partition('.')[0])} has no name here: write it into a "
+            "separate column, for example with pandas.json_normalize; "
         )
     raise ColumnError(
         f"{source} has no column {' and no column '.join(map(short_repr, missing))}; {hint}it has "

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tercet._nested_labels import path_of
-from tercet.data.tables.cells import as_list, is_missing_value, parse_label_list, read_list
+from tercet._texts import is_missing_value
+from tercet.data.tables.cells import as_list, parse_label_list, read_list
 from tercet.errors import DataError, counted, short_repr
 
 _INTEGER = re.compile(r"-?[0-9]+")

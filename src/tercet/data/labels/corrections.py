@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tercet._multi_labels import set_names, split_set
-from tercet._texts import row_place, text_key
+from tercet._texts import is_missing_value, row_place, text_key
 from tercet.data.cleaning.label_forms import label_key, trim_labels
 from tercet.data.columns.names import check_columns
 from tercet.data.labels.set_counts import check_several
-from tercet.data.tables.cells import is_missing_value, label_text, parse_label_list, plain_values
+from tercet.data.tables.cells import label_text, parse_label_list, plain_values
 from tercet.data.tables.table import Table
 from tercet.errors import DataError, counted, short_repr
 
@@ -138,20 +138,20 @@ def _accepted(corrections: Table, column: str, table: _Corrected) -> Iterator[tu
         # A spreadsheet may change line breaks, and numbers that are texts.
         same_text = text_key(str(table.texts[number])) == text_key(str(text))
         if not same_text or table.key(table.labels[number]) != table.key(plain_values([label])[0]):
-            cause = ", or multi_label is not that of the inspection" if column == TO_ADD and same_text else ""
-            kind, listed_value, own = (
-                ("label", label, table.labels[number]) if same_text else ("text", text, table.texts[number])
+            kind, own, given = (
+                ("label", table.labels[number], label) if same_text else ("text", table.texts[number], text)
             )
-            emptied = is_missing_value(listed_value) or listed_value == ""
-            raise DataError(
-                f"{place}: the {kind} of row {number} of {source} is {short_repr(own)}, but the list has "
-                f"{short_repr(listed_value)}; "
-                + (
+            remedy = "inspect the data again, because they have changed or are others"
+            if is_missing_value(given) or given == "":
+                remedy = (
                     "the list may have lost this value when it was edited (pandas reads 'n/a' as a gap: pass "
                     "keep_default_na=False); if not, inspect the data again"
-                    if emptied
-                    else f"inspect the data again, because they have changed or are others{cause}"
                 )
+            elif column == TO_ADD and same_text:
+                remedy += ", or multi_label is not that of the inspection"
+            raise DataError(
+                f"{place}: the {kind} of row {number} of {source} is {short_repr(own)}, but the list has "
+                f"{short_repr(given)}; {remedy}"
             )
         new = _new_label(suggested, place, column)
         parts = [part.strip() for part in split_set(new, table.separator) if part.strip()]

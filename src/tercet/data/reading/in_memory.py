@@ -11,10 +11,9 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tercet._texts import has_order
+from tercet._texts import has_order, is_missing_value
 from tercet.data.columns.labelled import find_labelled_columns
-from tercet.data.columns.names import TRIPLET_COLUMNS, usual_columns
-from tercet.data.tables.cells import is_missing_value
+from tercet.data.columns.names import TRIPLET_COLUMNS, is_first_choice
 from tercet.data.tables.dataset_columns import texts_of
 from tercet.data.tables.table import Columns, Table, repeated_column
 from tercet.errors import DataError, listed, short_repr
@@ -227,7 +226,7 @@ def to_dataset(data: Any, source: str) -> "Dataset":
             refused[name] = str(error).split("\n")[0]
         else:
             columns[name] = values
-    used = list(refused) if not _are_named(columns) else [name for name in refused if _is_first_choice(name)]
+    used = list(refused) if not _are_named(columns) else [name for name in refused if is_first_choice(name)]
     if used:
         raise DataError(
             f"{source}: the values of column {short_repr(used[0])} have no common type ({refused[used[0]]}); "
@@ -247,9 +246,3 @@ def _are_named(columns: Iterable[str]) -> bool:
     except DataError:
         return False
     return True
-
-
-def _is_first_choice(name: str) -> bool:
-    """Return whether a name is one of texts or triplets, or a first-choice name of labels."""
-    is_triplet = name.strip().lower() in TRIPLET_COLUMNS
-    return is_triplet or bool(usual_columns([name], "text") or usual_columns([name], "label", 0))

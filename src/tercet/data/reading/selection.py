@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from tercet._events import WarningKind, emit_warning
+from tercet._texts import is_missing_value
 from tercet.data.columns.labelled import find_label_column
 from tercet.data.columns.level_columns import join_label_columns
 from tercet.data.columns.names import check_columns, is_key
 from tercet.data.reading.options import ReadOptions
 from tercet.data.reading.other_files import options_of_file, options_of_labels
 from tercet.data.reading.sources import read_source
-from tercet.data.tables.cells import is_missing_value
 from tercet.data.tables.column_values import take_rows
 from tercet.data.tables.table import Columns, NoRowsError, Table
 from tercet.errors import DataError, counted, listed, short_repr

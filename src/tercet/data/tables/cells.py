@@ -3,7 +3,6 @@
 as_list            returns the values of a column as a list
 plain_values       converts cells to integers, strings or tuples of strings; a missing value becomes None
 values_and_gaps    converts them, and returns the rows whose list has missing items
-is_missing_value   returns whether a value is missing
 label_text         returns the label of a cell as text
 parse_label_list   reads the labels in the text of a list, such as "['bug', 'crash']"
 read_list          reads the text of a list, and keeps the type of its items
@@ -12,14 +11,13 @@ items_in_brackets  splits a text in brackets, and returns whether it is a list b
 
 import ast
 import json
-import math
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from numbers import Integral, Real
 from typing import Any
 
-from tercet._texts import text_key
+from tercet._texts import is_missing_value, text_key
 
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 # An object in a list, such as Label(name="bug") in an export of GitHub issues.
@@ -120,25 +118,16 @@ def _present(items: Iterable[Any]) -> list[Any]:
     return [item for item in items if not is_missing_value(item) and (not isinstance(item, str) or text_key(item))]
 
 
-def is_missing_value(value: Any) -> bool:
-    """Return whether a value is None, NaN (also of NumPy), or a missing value of pandas."""
-    if isinstance(value, str):  # Most values are, and the other checks take longer.
-        return False
-    return value is None or (isinstance(value, Real) and value != value) or _is_of_pandas(value)
-
-
-def _is_of_pandas(value: Any) -> bool:
-    return type(value).__name__ in ("NAType", "NaTType")
-
-
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool):
+    if isinstance(value, bool):
         return value
     if isinstance(value, Integral):
         return int(value)
-    if isinstance(value, Real) or _is_of_pandas(value):
-        number = float(value) if isinstance(value, Real) else math.nan
-        return None if math.isnan(number) else int(number) if number.is_integer() else number
+    if is_missing_value(value):
+        return None
+    if isinstance(value, Real):
+        number = float(value)
+        return int(number) if number.is_integer() else number
     if hasattr(value, "tolist") and not isinstance(value, bytes):
         return _plain(value.tolist())
     if isinstance(value, (list, tuple, set, frozenset)):

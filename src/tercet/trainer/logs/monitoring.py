@@ -5,15 +5,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tercet.catalogue import DEFAULT_MARGIN
 from tercet.trainer.batches.collating_ahead import CollatingAheadTrainer
 from tercet.trainer.logs.log_stats import LogStats
 from tercet.trainer.logs.monitor import TrainingMonitor
 from tercet.trainer.logs.unread_stats import UnreadStats
 from tercet.trainer.logs.weight_changes import relative_change, sample_weights, weight_sums
 from tercet.trainer.loss.kinds import innermost, loss_of_set, reset_warnings
-
-# A smaller margin is a mistake, also after a head.
-_USUAL_MARGIN = 0.3
 
 
 class MonitoringTrainer(CollatingAheadTrainer):
@@ -29,7 +27,7 @@ class MonitoringTrainer(CollatingAheadTrainer):
     # loaded; False if none are.
     _start_weights: tuple[list[float], dict[str, Tensor]]
     _changed_weights: bool
-    # Whether a linear head was trained before the encoder.
+    # True from the training of a linear head to the end of the training of the encoder.
     _has_new_head: bool = False
 
     def _start_monitoring(self, *, resumed: bool) -> None:
@@ -45,9 +43,12 @@ class MonitoringTrainer(CollatingAheadTrainer):
         reset_warnings(self.loss, small_margin=not all(map(self._follows_head, losses.values())))
 
     def _follows_head(self, loss: nn.Module) -> bool:
-        """Return whether a head may have separated all triplets by a usual margin, so that nothing is left to learn."""
+        """Return whether a head may have separated all triplets by the margin, so that nothing is left to learn.
+
+        A margin below the default one is a mistake, also after a head.
+        """
         margin = getattr(loss, "margin", 0.0)
-        return self._has_new_head and isinstance(margin, (int, float)) and margin >= _USUAL_MARGIN
+        return self._has_new_head and isinstance(margin, (int, float)) and margin >= DEFAULT_MARGIN
 
     def _remember_weights(self, model: nn.Module) -> None:
         """Remember the weights, to find out at the end whether the training has changed them."""

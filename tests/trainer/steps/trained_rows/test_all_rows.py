@@ -1,4 +1,4 @@
-"""Where the result could differ, all rows of the word embeddings are trained."""
+"""All rows of the word embeddings are trained if the result could differ."""
 
 import copy
 
