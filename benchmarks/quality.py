@@ -31,6 +31,7 @@ MODES: dict[str, list[str] | None] = {
     "encoder": ["--train", "encoder"],
     "both": ["--train", "both"],
     "auto": [],
+    "random labels": ["--neighbor-labels", "0"],
     "1 epoch": ["--train", "both", "--epochs", "1"],
     "10 epochs": ["--epochs", "10"],
 }

@@ -125,3 +125,18 @@ def normalize_nested(labels: Sequence[str], separator: str, source: str) -> list
             "the separator of the levels"
         )
     return [join_path(paths[label], separator) for label in labels]
+
+
+def describe_removed_spaces(labels: Iterable[str], separator: str) -> str:
+    """Return which labels `normalize_nested` changes, and the separator that keeps them, if there is one; "" for none."""
+    different = list(dict.fromkeys(labels))
+    changed = [label for label in different if normalize_label(label, separator) != label]
+    if not changed:
+        return ""
+    spaced = f" {separator.strip()} "
+    keeps = all(join_path(path_of(label, separator), spaced) == label for label in different)
+    return (
+        f"white space around the levels of labels was removed; labels that have changed: {len(changed):,}, such as "
+        + ", ".join(short_repr(label) for label in changed[:3])
+        + (f"; to keep it, pass label_levels={spaced!r}" if keeps else "")
+    )

@@ -155,7 +155,7 @@ def test_the_best_precision_can_be_promised_and_no_higher_one(depth, seed):
     assert (higher.is_empty, higher.best) == (True, best)
 
 
-def test_white_space_around_levels_does_not_matter(nested):
+def test_white_space_around_levels_does_not_matter(nested, caplog):
     x, labels = _nested_rows(120, seed=5)
     spaced = [label.replace("/", " / ") for label in labels]
     limits = choose_limits(nested)
@@ -167,6 +167,9 @@ def test_white_space_around_levels_does_not_matter(nested):
     classifier = LabelClassifier(unseen_rows=True, method="class_means", label_levels="/").fit(x, spaced)
     names = classifier.classes_.tolist()
     assert names == sorted(set(labels))
+    (warning,) = caplog.messages
+    assert "y: white space around the levels of labels was removed" in warning
+    assert warning.endswith("pass label_levels=' / '")
     assert classifier.partial_fit(x[:1], spaced[:1]).classes_.tolist() == names
 
 

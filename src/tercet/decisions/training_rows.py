@@ -1,5 +1,6 @@
 """The rows that a classifier is fitted to: check labels and rows, embed them, and put them in a fixed order."""
 
+import logging
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tercet._nested_labels import normalize_nested
+from tercet._nested_labels import describe_removed_spaces, normalize_nested
 from tercet._separators import check_separator
 from tercet.decisions.back_off import Ancestors
 from tercet.decisions.candidates import Rows
@@ -15,6 +16,8 @@ from tercet.decisions.fitting import Fitted, fit_rows
 from tercet.decisions.inputs import Embedded
 from tercet.decisions.spaces import Spaces
 from tercet.errors import DataError, counted
+
+logger = logging.getLogger(__name__)
 
 
 def number_labels(labels: Sequence[Any], embedded: Embedded) -> tuple[list[Any], Tensor]:
@@ -61,7 +64,7 @@ def check_length(rows: Sized, labels: Sequence[Any], name: str, labels_name: str
 
 
 def with_levels(labels: list[Any], label_levels: str | None) -> list[Any]:
-    """Return labels without white space around their levels.
+    """Return labels without white space around their levels. Log a warning if there was any.
 
     Raises:
         DataError: `label_levels` is not the separator of the levels of these labels.
@@ -71,7 +74,10 @@ def with_levels(labels: list[Any], label_levels: str | None) -> list[Any]:
         return labels
     if not isinstance(labels[0], str):
         raise DataError("label_levels needs labels that are strings; leave it out for integers")
-    return list(normalize_nested(labels, label_levels, "y"))
+    normalized = normalize_nested(labels, label_levels, "y")
+    if change := describe_removed_spaces(labels, label_levels):
+        logger.warning(f"y: {change}")
+    return list(normalized)
 
 
 def check_label_type(labels: Sequence[Any], expected: Any, name: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tercet._events import WarningKind, emit_warning
 from tercet._multi_labels import renamed_sets, set_names, split_set
-from tercet._nested_labels import join_path, normalize_nested, path_of
+from tercet._nested_labels import describe_removed_spaces, normalize_nested
 from tercet._texts import row_place
 from tercet.data.cleaning.incomplete_rows import incomplete_message, values_without_gaps, without_text
 from tercet.data.cleaning.label_forms import find_placeholders, find_similar, trim_labels
@@ -147,13 +147,6 @@ def _nested(values: Sequence[Any], separator: str, source: str) -> list[str]:
     joined = [str(value) for value in values]
     different = [label for label in dict.fromkeys(joined) if label]  # "" is a missing label of an inspection.
     forms = dict(zip(different, normalize_nested(different, separator, source), strict=True))
-    changed = [label for label, form in forms.items() if form != label]
-    if changed:
-        spaced = f" {separator.strip()} "
-        keeps = all(join_path(path_of(label, separator), spaced) == label for label in different)
-        warn_of_change(
-            f"{source}: white space around the levels of labels was removed; labels that have changed: "
-            f"{len(changed):,}, such as {shown_labels(changed)}"
-            + (f"; to keep it, pass label_levels={spaced!r}" if keeps else "")
-        )
+    if change := describe_removed_spaces(different, separator):
+        warn_of_change(f"{source}: {change}")
     return [forms.get(label, "") for label in joined]
