@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -6,9 +7,8 @@ import torch
 
 from tercet.errors import DataError, EmbeddingError
 from tercet.evaluation import label_metrics
-from tercet.heads import HeadSettings, choose_head, train_head
-from tercet.heads import choice as choice_module
-from tercet.heads.choice import _sample
+from tercet.heads import HeadSettings, choose_head, cross_validation, train_head
+from tercet.heads.cross_validation import _sample
 from tercet.heads.decision import HeadScore, ScoredRows, decide
 from tercet.heads.labels import row_labels
 from tercet.heads.scoring import score_rows
@@ -71,7 +71,7 @@ def test_two_labels_at_random_get_no_head_although_map_at_r_rises(seed):
 
 def test_chance_is_that_of_the_scored_rows(monkeypatch):
     """Large data are sampled with equally many rows of each label, so the most frequent label is rarer there."""
-    monkeypatch.setattr(choice_module, "_MAX_ROWS", 400)
+    monkeypatch.setattr(cross_validation, "_MAX_ROWS", 400)
     rng = np.random.default_rng(0)
     y = np.concatenate([np.zeros(1600, dtype=int), np.repeat(np.arange(1, 21), 20)])
     x = rng.normal(size=(2000, 64))
@@ -80,6 +80,17 @@ def test_chance_is_that_of_the_scored_rows(monkeypatch):
     choice = choose_head(x.astype(np.float32), y, candidates=settings)
     assert 0.2 < choice.scores[1].accuracy < 0.8
     assert choice.settings is not None
+
+
+def test_a_long_choice_says_how_long_it_takes(monkeypatch, caplog):
+    caplog.set_level("INFO", logger="tercet")
+    x, y = _data()
+    choose_head(x, y, candidates=CANDIDATES)
+    assert not caplog.messages
+    monkeypatch.setattr(cross_validation, "SHORTEST_FORECAST", 1e-9)
+    choose_head(x, y, candidates=CANDIDATES)
+    (line,) = caplog.messages
+    assert re.fullmatch(r"the choice of the head takes about \d+ s", line)
 
 
 def _scores(none, best, standard_error=0.01):
@@ -149,7 +160,7 @@ def test_the_regression_of_the_choice_is_that_of_the_folds():
     noise = np.random.default_rng(1).permutation(y)
     for given, at_chance in ((y, False), (noise, True)):
         choice = choose_head(x, given, candidates=CANDIDATES, beat_regression=True)
-        _, scored = choice_module._cross_validate(
+        _, scored = cross_validation.cross_validate(
             torch.from_numpy(x), row_labels(given), [str(row) for row in range(len(x))], x.shape[1],
             0, list(CANDIDATES), with_regression=True,
         )  # fmt: skip

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 
+from tercet._durations import SHORTEST_FORECAST, in_words
 from tercet._events import TrainingWarning, collect_warnings
 from tercet.catalogue import metric_title
 from tercet.comparison.baselines import check_same_start, measure_baselines
@@ -37,10 +38,8 @@ from tercet.records import ComparisonRecord, TrialRecord
 from tercet.runs.build import training_arguments
 from tercet.runs.environment import environment
 from tercet.runs.evaluation_plan import plan_evaluation
-from tercet.runs.forecast import SHORTEST_FORECAST
 from tercet.runs.measurement import Measurement
 from tercet.runs.source_names import DEFAULT_NAMES, Names
-from tercet.runs.time_limit import in_words
 
 logger = logging.getLogger(__name__)
 

@@ -2,14 +2,15 @@
 
 A head improves the embeddings of any model in seconds, because the model itself is not trained.
 
-linear.py     `LinearHead`, the matrix and its application
-labels.py     the labels of the rows: one, several or nested
-training.py   `train_head` and its settings
-decision.py   the decision between heads and no head by their scores
-choice.py     `choose_head`, which chooses the settings of a head by cross-validation
-scoring.py    scores of embeddings by the labels of their rows
-storage.py    `save_head` and `load_head`
-models.py     `append_head`, which makes a head part of a model
+linear.py             `LinearHead`, the matrix and its application
+labels.py             the labels of the rows: one, several or nested
+training.py           `train_head` and its settings
+choice.py             `choose_head`, which chooses the settings of a head, or no head
+cross_validation.py   scores of heads by cross-validation over the training rows
+scoring.py            scores of embeddings by the labels of their rows
+decision.py           the decision between heads and no head by their scores
+storage.py            `save_head` and `load_head`
+models.py             `append_head`, which makes a head part of a model
 """
 
 from typing import TYPE_CHECKING

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from tercet._distributed import is_first_process
+from tercet._durations import SHORTEST_FORECAST, in_words
 from tercet.decisions.spaces import dimensions
 from tercet.encoder.devices import has_bfloat16
-from tercet.runs.time_limit import EMBEDDING_PER_STEP, in_words
+from tercet.runs.time_limit import EMBEDDING_PER_STEP
 
 if TYPE_CHECKING:
     from tercet.runs.run_stages import PlannedRun
 
 logger = logging.getLogger(__name__)
-
-# Seconds. What takes less is over before a forecast helps.
-SHORTEST_FORECAST = 30.0
 
 
 class ForecastingEncoder:
@@ -69,8 +67,8 @@ class ForecastingEncoder:
 def remaining_seconds(run: "PlannedRun", seconds_per_text: float) -> float:
     """Return the expected seconds of a run that is not resumed, from its first sentence.
 
-    The time to fit the classifier is not included. Neither are the choice of the head, which takes from ten seconds
-    to half a minute by the number of folds, and the computation of the metrics, which takes seconds.
+    The time to fit the classifier is not included. Neither are the choice of the head, which says itself how long
+    it takes, and the computation of the metrics, which takes seconds.
 
     Args:
         run: the run, before its first stage.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from transformers import TrainerState
 
+from tercet._durations import in_words
 from tercet._gather import number_of_first
 from tercet.errors import DataError
 from tercet.runs.build import logging_interval, warmup
@@ -110,10 +111,3 @@ def _set_steps(trainer: SentenceTransformerTrainer, settings: RunSettings, steps
     trainer.args.max_steps = steps
     trainer.args.warmup_steps = warmup(settings, steps)
     trainer.args.logging_steps = logging_interval(steps)
-
-
-def in_words(seconds: float) -> str:
-    """Return an expected duration in words, such as `40 s`, `12 min` or `2.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
