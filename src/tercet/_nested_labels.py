@@ -128,7 +128,7 @@ def normalize_nested(labels: Sequence[str], separator: str, source: str) -> list
 
 
 def describe_removed_spaces(labels: Iterable[str], separator: str) -> str:
-    """Return which labels `normalize_nested` changes, and the separator that keeps them if there is one; "" for none."""
+    """Return which labels `normalize_nested` changes, and a separator that keeps them if there is one; "" for none."""
     different = list(dict.fromkeys(labels))
     changed = [label for label in different if normalize_label(label, separator) != label]
     if not changed:
