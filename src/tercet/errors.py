@@ -9,6 +9,7 @@ All are subclasses of `ValueError`, so `except ValueError` catches them. A messa
 what to do. The command line prints it as one line and exits with code 2.
 """
 
+import difflib
 from collections.abc import Iterable, Mapping
 
 from tercet._display import printable
@@ -74,6 +75,17 @@ def listed(items: Iterable[object], limit: int = 5) -> str:
     items = list(items)
     words = ", ".join(short_repr(item, 80) for item in items[:limit])
     return words if len(items) <= limit else f"{words} and {len(items) - limit} more"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a question for a message that names the most similar known name, with a space; "" if none is similar.
+
+    Example:
+        >>> did_you_mean("heads", ["auto", "head"]), did_you_mean("xyz", ["auto"])
+        ("did you mean 'head'? ", '')
+    """
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

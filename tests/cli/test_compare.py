@@ -142,3 +142,17 @@ def test_on_80_columns_each_table_has_its_own_title(monkeypatch, capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert printed.count("mean ± standard deviation over seeds") == 1
     assert printed.count("The same runs: speed and memory") == 1
+
+
+def test_a_narrow_table_wraps_its_numbers_and_cuts_none(monkeypatch, capsys):
+    record = comparison()
+    monkeypatch.setenv("COLUMNS", "200")
+    print_comparison(record)
+    numbers = set(re.findall(r"\d\.\d{3,}", capsys.readouterr().out))
+    monkeypatch.setenv("COLUMNS", "80")
+    print_comparison(record)
+    narrow = capsys.readouterr().out
+    assert "logistic regressi " not in narrow
+    assert all(len(line) <= 80 for line in narrow.splitlines())
+    joined = "".join(narrow.split())
+    assert {number for number in numbers if number not in joined} == set()

@@ -40,6 +40,19 @@ def test_a_run_writes_its_report_and_says_where(csv_file, eval_file, bert, tmp_p
     assert not (tmp_path / "n").exists()
 
 
+def test_no_texts_needs_a_report(csv_file, bert, tmp_path):
+    commands = {
+        "--report": (train_arguments(csv_file, bert, tmp_path / "m"), ("evaluate", bert, csv_file)),
+        "--output": (("inspect", csv_file),),
+    }
+    for option, of_option in commands.items():
+        for command in of_option:
+            done = run(*command, "--no-texts", expect=2)
+            assert f"--no-texts needs {option}, the report that it leaves the sentences out of" in done.stderr
+    done = run(*train_arguments(csv_file, bert, tmp_path / "m"), "--keep-texts", "--no-classifier", expect=2)
+    assert "--keep-texts needs the classifier" in done.stderr
+
+
 def test_a_report_without_texts_names_the_rows_of_the_file(csv_file, bert, tmp_path):
     options = ("--max-steps", 1, "--report", tmp_path / "r.html", "--no-texts")
     run(*train_arguments(csv_file, bert, tmp_path / "m", *options))

@@ -55,8 +55,8 @@ def test_encode_warns_once_for_each_kind(model):
         model.encode([LONG, "订单 在 哪里"])
         model.encode([LONG, "订单 在 哪里"])
     assert _kinds(warnings) == [WarningKind.TRUNCATED_TEXTS, WarningKind.UNKNOWN_TOKENS]
-    assert "1 of 2 texts are longer than 32 tokens, the limit of this model, and are cut" in warnings[0].message
-    assert "of the tokens are unknown to this model" in warnings[1].message
+    assert "1 of 2 texts is longer than 32 tokens, the limit of this model, and is cut" in warnings[0].message
+    assert "of the tokens of the texts are unknown to this model" in warnings[1].message
     assert "multilingual" in warnings[1].message
 
 

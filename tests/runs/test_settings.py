@@ -122,6 +122,9 @@ def test_settings_that_a_run_does_not_use_are_reset(caplog):
         "labels"
     ]
     caplog.clear()
+    assert RunSettings(max_steps=4, epochs=9).without_unused() == RunSettings(max_steps=4)
+    assert caplog.messages == ["epochs=9 is not used, because max_steps=4 sets the number of steps"]
+    caplog.clear()
     for settings in (RunSettings(train="head", dimension=8), RunSettings(train="both", margin=0.9)):
         assert settings.without_unused() == settings
     assert not caplog.messages

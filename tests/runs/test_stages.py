@@ -12,10 +12,12 @@ from safetensors.torch import load_file
 
 from tercet import LabelClassifier, SentenceTransformer
 from tercet.errors import DataError, ModelError
-from tercet.runs import RunSettings, evaluate, train
+from tercet.heads import HeadChoice
+from tercet.runs import RunSettings, evaluate, run_stages, train
 from tercet.runs.margin import NUM_MEASURED
 from tercet.runs.recipe import choose_schedule
 from tercet.runs.stages import plan_stages, use_margin_after_head
+from tercet.trainer.checkpoints.best_state import KeepBest
 from tercet.trainer.checkpoints.whole_checkpoints import latest_checkpoint
 from tests.runs.interruption import interrupted_at
 
@@ -44,8 +46,37 @@ def test_a_head_alone_leaves_the_encoder_as_it_is(bert, many, tmp_path):
     assert run.record.choices["head"]["steps"] > 0
     assert run.record.settings["steps"] == 0
     assert run.record.after["map@r"] > run.record.before["map@r"]
-    assert "linear head" in (tmp_path / "m/README.md").read_text()
+    assert "- Trained: `a linear head`" in (tmp_path / "m/README.md").read_text()
+    used = {name: run.record.settings[name] for name in ("margin", "epochs", "learning_rate")}
+    assert used == {"margin": None, "epochs": None, "learning_rate": None}
+    assert run.record.loss_settings["margin"] == run.record.choices["head"]["margin"] == 0.2
     assert saved.label_names == ["bank", "match", "rain", "soup"]
+
+
+@pytest.mark.parametrize("has_head", [True, False])
+def test_the_model_card_says_what_is_in_the_weights(has_head, bert, many, tmp_path, monkeypatch):
+    """Validation rows may choose the state before the training of the encoder, or a later one."""
+    if not has_head:
+        no_head = HeadChoice(head=None, settings=None, scores=[], reason="no head")
+        monkeypatch.setattr(run_stages, "add_head", lambda *args: no_head)
+    settings = RunSettings(epochs=2, batch_size=8, samples_per_label=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(KeepBest, "best_step", property(lambda keep: 0))
+        run = train(many, tmp_path / "first", model=bert, device="cpu", settings=settings)
+    card = (tmp_path / "first/README.md").read_text()
+    trained = "a linear head" if has_head else "nothing: the weights are those before the training"
+    assert f"- Trained: `{trained}`" in card
+    assert ("trained with Tercet" in card, "- Loss: " in card) == (has_head, has_head)
+    assert "- Epochs: " not in card
+    assert run.record.loss_settings["loss"] == ("batch-semi-hard" if has_head else None)
+    with monkeypatch.context() as patched:
+        patched.setattr(KeepBest, "best_step", property(lambda keep: max(keep.scores)))
+        run = train(many, tmp_path / "last", model=bert, device="cpu", settings=settings)
+    card = (tmp_path / "last/README.md").read_text()
+    assert f"- Step of the saved weights: `{run.record.settings['steps']}`" in card
+    assert ("- Linear head trained first: `dropout " in card) is has_head
+    assert "- Trained: " not in card
+    assert run.record.loss_settings["margin"] == run.record.settings["margin"]
 
 
 @pytest.mark.parametrize("has_eval_data", [True, False])
@@ -260,6 +291,8 @@ def test_an_interrupted_run_is_resumed_to_the_same_model(part, bert, many, tmp_p
         train(many, tmp_path / "m", **options)
     assert latest_checkpoint(tmp_path / "m.checkpoints").name == "checkpoint-11"
     resumed = train(many, tmp_path / "m", **options, resume=True)
+    assert resumed.record.run["resumed_from"] == "checkpoint-11"
+    assert "resumed_from" not in expected.record.run
     one, two = _weights(tmp_path / "whole"), _weights(tmp_path / "m")
     assert one.keys() == two.keys()
     assert all(torch.equal(one[name], two[name]) for name in one)

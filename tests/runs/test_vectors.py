@@ -10,7 +10,7 @@ from pyarrow import parquet
 import tercet.heads.choice
 from tercet.data import ReadOptions
 from tercet.data.loading.vectors import load_vectors
-from tercet.errors import DataError, EmbeddingError, ModelError
+from tercet.errors import DataError, EmbeddingError, ModelError, TercetError
 from tercet.evaluation import label_metrics
 from tercet.heads import HeadSettings, load_head
 from tercet.records import RunRecord
@@ -91,6 +91,23 @@ def test_a_smaller_dimension_is_measured_at_each_half(files):
     assert run.record.by_dimension["3"] == run.record.after
     assert run.head.out_dim == load_head(files / "head").out_dim == 3
     assert run.record.after["map@r"] > run.record.before["map@r"]
+
+
+def test_the_byte_order_of_an_array_does_not_matter(files):
+    options = {"label_file": files / "train.csv", "seed": 2}
+    expected = train_vectors(files / "train.npy", files / "little", **options)
+    array = np.load(files / "train.npy")
+    np.save(files / "train.npy", array.astype(array.dtype.newbyteorder(">")))
+    assert np.load(files / "train.npy").dtype.byteorder == ">"
+    assert torch.equal(train_vectors(files / "train.npy", files / "big", **options).head.weight, expected.head.weight)
+
+
+@pytest.mark.parametrize("dimension", [0, 17])
+def test_a_dimension_that_is_impossible_is_refused_before_the_choice_of_a_head(dimension, files, caplog):
+    caplog.set_level("INFO", logger="tercet")
+    with pytest.raises(TercetError, match="dimension must be"):
+        train_vectors(files / "train.npy", files / "head", label_file=files / "train.csv", dimension=dimension)
+    assert "choosing a head" not in caplog.text
 
 
 def test_random_labels_give_the_identity(files):
@@ -256,7 +273,7 @@ def test_a_repeated_training_says_what_differs(files, caplog):
     arguments = repeat_arguments(files / "one")
     caplog.set_level("INFO", "tercet")
     train_vectors(**{**arguments, "dimension": 4}, output=files / "two")
-    assert "dimension=4 instead of None: this run will differ from the record" in caplog.text
+    assert "dimension=4, which was not set: this run will differ from the record" in caplog.text
     x, _ = _data(seed=5)
     np.save(files / "train.npy", x)
     with pytest.raises(DataError, match="the training data are not those of the record"):

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from tercet.catalogue.specs import DistanceSpec, FileFormatSpec, LossSpec, MetricSpec, Reference
-from tercet.errors import TercetError, listed
+from tercet.errors import TercetError, did_you_mean, listed
 
 PLUGIN_GROUP = "tercet.plugins"
 
@@ -58,7 +58,8 @@ class Registry(Mapping[str, Spec], Generic[Spec]):
         """
         _load_plugins()
         if name not in self._specs:
-            raise error(f"unknown {self._kind} {name!r}; choose one of {listed(self._specs, limit=20)}")
+            hint = did_you_mean(str(name), self._specs)
+            raise error(f"unknown {self._kind} {name!r}; {hint}choose one of {listed(self._specs, limit=20)}")
         return self._specs[name]
 
     def __getitem__(self, name: str) -> Spec:

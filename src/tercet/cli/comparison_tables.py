@@ -42,7 +42,7 @@ def print_comparison(record: ComparisonRecord) -> None:
         console.print(cell(f"Recommended: {recommended.variant}"), style="bold")
         console.print(cell(recommended.reason))
     if (gain := record.gain) is not None:
-        console.print(cell(gain.sentence))
+        console.print(cell(f"{gain.title}: {gain.sentence}"))
 
 
 def _classifier_tables(record: ComparisonRecord) -> Iterator["Table"]:
@@ -67,7 +67,7 @@ def _new_table(title: str, columns: Iterable[str]) -> "Table":
     )  # fmt: skip
     table.add_column("variant", min_width=22)
     for name in columns:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     return table
 
 

@@ -106,7 +106,7 @@ def evaluate(
 
     Metrics: {metrics}.
     """
-    check_report(report, "--report")
+    check_report(report, "--report", no_texts=no_texts)
     inputs = {
         "the evaluation data": data,
         "the reference data": reference,

@@ -73,7 +73,7 @@ def inspect(
     With --model, also find label issues, count active triplets, and suggest settings for training.
     """
     RunSettings(batch_size=batch_size, samples_per_label=samples_per_label, seed=seed).check()
-    check_report(output, "--output")
+    check_report(output, "--output", no_texts=no_texts)
     check_label_issues(label_issues, model)
     check_outputs(
         {"--output": output, "--label-issues": label_issues},

@@ -4,7 +4,6 @@ The command line overrides the values of a file. Paths in a file are relative to
 line.
 """
 
-import difflib
 import tomllib
 import types
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from tercet._files import expand_path
-from tercet.errors import DataError, short_repr
+from tercet.errors import DataError, did_you_mean, short_repr
 from tercet.runs.repeat import is_of_vectors, read_record, repeat_arguments
 from tercet.runs.settings import RunSettings
 
@@ -78,8 +77,7 @@ def read_config(path: str | Path, command: Any) -> dict[str, Any]:
         if isinstance(value, dict):
             raise DataError(f"{path} has the section [{written}]; write the options without sections")
         if key not in params:
-            near = difflib.get_close_matches(key, params, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = did_you_mean(key, params)
             raise DataError(
                 f"{path}: tercet {command.name} has no option {short_repr(written)} that a file can set; {hint}a key "
                 "is the name of an option, such as 'batch-size'"

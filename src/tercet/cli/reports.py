@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 _REQUIRED = ("plotly",)
 
 
-def check_report(path: Path | None, option: str) -> None:
+def check_report(path: Path | None, option: str, *, no_texts: bool = False) -> None:
     """Raise `DataError` if `path` cannot be a report. `check_outputs` checks whether it can be written.
 
-    If `path` is None, nothing is checked.
+    `path` None means no report. Then `no_texts` (leave out the sentences) is an error, and nothing else is checked.
     """
     if path is None:
+        if no_texts:
+            raise DataError(f"--no-texts needs {option}, the report that it leaves the sentences out of")
         return
     if path.suffix != ".html":
         raise DataError(f"{option} must end in .html, got {str(path)!r}")

@@ -136,7 +136,7 @@ def train(
         opt.check_evaluation(eval_data, eval_fraction)
         train_vectors(given)
         return
-    check_report(report, "--report")
+    check_report(report, "--report", no_texts=no_texts)
     inputs = {"the input data": data, "the evaluation data": eval_data, "the model to train": model,
               "the record to repeat": repeat}  # fmt: skip
     check_outputs({"--report": report}, inputs, overwrite=overwrite, folder=output)

@@ -29,7 +29,7 @@ from tercet.runs.model_changes import change_model
 from tercet.runs.output import checkpoint_dir, remove_checkpoints
 from tercet.runs.run_record import build_record, extend_training_record
 from tercet.runs.settings import RunSettings
-from tercet.runs.stages import Stages, add_head, plan_stages, store_record_of_head
+from tercet.runs.stages import Stages, add_head, plan_stages, store_record_without_encoder
 from tercet.trainer.checkpoints.record import metrics_by_step
 from tercet.trainer.logs.callbacks import EvaluateEvenly, ProgressBar, StepTimer
 from tercet.trainer.trainer import SentenceTransformerTrainer
@@ -165,7 +165,7 @@ def _train_head(trial: Trial, trainer: SentenceTransformerTrainer, stages: Stage
     embeddings = trainer.model.encode(trial.train_data["sentence"][:], convert_to_tensor=True)
     choice = add_head(trainer, embeddings, trial.train_data, trial.settings, stages)
     if not stages.encoder:
-        store_record_of_head(trainer, choice)
+        store_record_without_encoder(trainer, choice)
     return round(time.perf_counter() - clock, 3)
 
 

@@ -75,7 +75,8 @@ def model_card(
 
 
 def _training(training: TrainingRecord) -> list[str]:
-    parts = ["## Training\n", _bullets({"Loss": training.loss, **training.loss_settings, **training.data})]
+    loss = {"Loss": training.loss} if training.loss else {}  # "" if no weight was changed
+    parts = ["## Training\n", _bullets({**loss, **training.loss_settings, **training.data})]
     if training.settings:
         parts += ["## Settings\n", _bullets(training.settings)]
     parts.append("## Evaluation\n")
@@ -106,12 +107,12 @@ def _gain(gain: TrainingGain | SeveralLabelsGain) -> list[str]:
 
 
 def _title(training: TrainingRecord | None) -> str:
-    return f"A sentence-embedding model{' trained with Tercet' if training else ''}"
+    return f"A sentence-embedding model{' trained with Tercet' if training and training.loss else ''}"
 
 
 def _front_matter(base_model: str | None, training: TrainingRecord | None, data: ModelCardData) -> str:
     entries = {"library_name": "sentence-transformers", "pipeline_tag": "sentence-similarity", **data.front_matter()}
-    if training:
+    if training and training.loss:
         entries["tags"] = [*entries["tags"], f"loss:{training.loss}"]
     if base_model and base_model.count("/") == 1:
         entries["base_model"] = base_model

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tercet._events import WarningKind, emit_warning
+from tercet.errors import is_or_are
 
 # From these fractions on, a warning is emitted: of truncated texts, and of unknown tokens.
 TRUNCATED_TO_WARN, UNKNOWN_TO_WARN = 0.01, 0.05
@@ -54,20 +55,23 @@ class TokenStats:
             **({"tokenized_texts": self.texts} if self.sampled_of is not None else {}),
         }
 
-    def warn(self, warned: set[WarningKind]) -> None:
-        """Emit a warning of each kind that the counts call for and that is not in `warned`, and add the kind to it."""
+    def warn(self, warned: set[WarningKind], texts: str = "texts") -> None:
+        """Emit a warning of each kind that the counts call for and that is not in `warned`, and add the kind to it.
+
+        `texts` says which texts were counted, such as "training texts".
+        """
         messages = {}
         if self.texts and self.truncated >= TRUNCATED_TO_WARN * self.texts and self.truncated:
             messages[WarningKind.TRUNCATED_TEXTS] = (
-                f"{self.truncated:,} of {self.texts:,} texts are longer than {self.limit} tokens, the limit of this "
-                "model, and are cut: the rest of them is not read. Put the important part first, split the texts, set "
-                "a larger max_seq_length, or choose a model that allows one"
+                f"{self.truncated:,} of {self.texts:,} {texts} {is_or_are(self.truncated)} longer than {self.limit} "
+                f"tokens, the limit of this model, and {is_or_are(self.truncated)} cut: the rest is not read. Put the "
+                "important part first, split the texts, set a larger max_seq_length, or choose a model that allows one"
             )
         if self.unknown_fraction >= UNKNOWN_TO_WARN:
             messages[WarningKind.UNKNOWN_TOKENS] = (
-                f"{self.unknown_fraction:.0%} of the tokens are unknown to this model, so it cannot tell their words "
-                "apart. Choose a model for the language of the texts, for example a multilingual one such as "
-                "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2"
+                f"{self.unknown_fraction:.0%} of the tokens of the {texts} are unknown to this model, so it cannot "
+                "tell their words apart. Choose a model for the language of the texts, for example a multilingual one "
+                "such as sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2"
             )
         for kind, message in messages.items():
             if kind not in warned:

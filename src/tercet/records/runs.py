@@ -81,7 +81,8 @@ class RunRecord(_Evaluated):
             classifier of `gain`; None for other labels.
         warnings: the warnings of the run, each with a `kind` (see `tercet._events.WarningKind`) and a `message`.
         run: the time of the start `started` (UTC), the `seconds` of the run with its evaluations, and those of its
-            `parts`, the two evaluations together. Two runs with the same seed on the same machine differ only here.
+            `parts`, the two evaluations together. Two runs with the same seed on the same machine differ only here. If
+            the run was stopped and resumed, they count from the resumption, and `resumed_from` names the checkpoint.
         environment: the device that was used, the machine and the versions of the libraries.
         tercet_version: the version of Tercet that trained the model.
         format_version: the format version of the file.
@@ -101,6 +102,25 @@ class RunRecord(_Evaluated):
     environment: dict[str, Any] = field(default_factory=dict)
     tercet_version: str = __version__
     format_version: int = RUN_FORMAT_VERSION
+
+    @property
+    def keeps_encoder(self) -> bool:
+        """True if the encoder is as it was before: it was not trained, or the best state was that before training."""
+        best_step = self.choices.get("validation", {}).get("best_step")
+        return self.choices.get("trained_encoder") is False or best_step == 0
+
+    @property
+    def loss_settings(self) -> dict[str, Any]:
+        """The `loss`, `margin`, `distance` and `label_levels` of the training; those of the head if it alone changed.
+
+        Loss and margin are None if nothing was trained. The head has one margin, that of the finest level.
+        """
+        if not self.keeps_encoder:
+            return {name: self.settings.get(name) for name in ("loss", "margin", "distance", "label_levels")}
+        head = self.choices.get("head")
+        if head is None:
+            return {"loss": None, "margin": None, "distance": self.settings.get("distance"), "label_levels": None}
+        return {"loss": "batch-semi-hard", "margin": head["margin"], "distance": "euclidean", "label_levels": None}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON values."""
@@ -135,7 +155,7 @@ class TrainingRecord(_Evaluated):
     Its properties `before` and `after` are the metrics of the headline.
 
     Attributes:
-        loss: the class name of the loss.
+        loss: the class name of the loss; "" if the weights are those before the training, which were better.
         loss_settings: the distance and the margin, by their titles in the model card.
         data: facts about the training data, such as the number of sentences, by their titles.
         settings: the settings of the trainer, by their titles.

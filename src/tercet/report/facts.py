@@ -15,18 +15,20 @@ Facts = list[tuple[str, str]]
 
 def run_facts(record: RunRecord) -> Facts:
     """Return names and values: data, model, loss, steps, date, duration, machine and versions."""
-    settings = record.settings
-    run = record.run
+    settings, trained, run = record.settings, record.loss_settings, record.run
     counts = None if record.protocol is None else record.evaluation[record.protocol].rows
-    margin = "" if settings.get("margin") is None else f", margin {numbers_text(settings['margin'])}"
+    margin = "" if trained["margin"] is None else f", margin {numbers_text(trained['margin'])}"
+    seconds = None if run.get("seconds") is None else duration(run["seconds"])
+    since = f", since it was resumed from {run['resumed_from']}" if run.get("resumed_from") else ""
+    of_head = " (of the linear head)" if record.keeps_encoder else ""
     facts = {
         **_data_facts(record),
         "Measured": None if counts is None else counts.describe(),
         "Model": settings.get("model"),
-        "Loss": settings.get("loss") and f"{settings['loss']}{margin}, {settings.get('distance')} distance",
+        "Loss": trained["loss"] and f"{trained['loss']}{margin}, {trained['distance']} distance{of_head}",
         "Steps": settings.get("steps"),
         "Started": run.get("started"),
-        "Duration": None if run.get("seconds") is None else duration(run["seconds"]),
+        "Duration": seconds and f"{seconds}{since}",
         **_machine_facts(record.environment, record.tercet_version),
     }
     return [(name, str(value)) for name, value in facts.items() if value]

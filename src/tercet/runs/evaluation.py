@@ -83,7 +83,7 @@ class Evaluation:
         queries = [text for name in columns for text in self.queries[name][:]]
         with collect_token_stats() as stats:
             embeddings = encoder.encode(queries, convert_to_tensor=True, **options)
-        stats.warn(warned_kinds(encoder))
+        stats.warn(warned_kinds(encoder), "evaluation texts")
         reference = None
         if self.reference is not None:
             reference = encoder.encode(self.reference["sentence"][:], convert_to_tensor=True, **options)

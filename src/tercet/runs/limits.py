@@ -9,7 +9,7 @@ from tercet._distributed import check_can_shard, launched_world_size
 from tercet._numbers import check_is_number, check_margin
 from tercet._separators import check_separator
 from tercet.catalogue import DISTANCES, LOSSES
-from tercet.errors import DataError, listed
+from tercet.errors import DataError, did_you_mean, listed
 from tercet.runs.trackers import check_trackers
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def check_settings(settings: "RunSettings") -> None:
         DISTANCES.find(settings.distance, DataError)
     _check_margins(settings)
     _check_labels(settings)
-    check_value("train", settings.train, settings.train in PARTS, f"one of {listed(PARTS)}")
+    if settings.train not in PARTS:
+        hint = did_you_mean(str(settings.train), PARTS).strip()
+        raise DataError(f"train must be one of {listed(PARTS)}, got {settings.train}{hint and f'; {hint}'}")
     for name in ("epochs", "learning_rate", "time_limit"):
         value = getattr(settings, name)
         check_value(name, value, value is None or 0 < value < math.inf, "above 0")

@@ -170,9 +170,8 @@ def changed_arguments(record: RunRecord, now: Mapping[str, Any]) -> set[str]:
         name for name, value in now.items() if name in was and name not in free and not _equal(value, was[name], name)
     }
     for name in sorted(changed):
-        logger.info(
-            f"{name}={short_repr(now[name])} instead of {short_repr(was[name])}: this run will differ from the record"
-        )
+        before = ", which was not set" if was[name] is None else f" instead of {short_repr(was[name])}"
+        logger.info(f"{name}={short_repr(now[name])}{before}: this run will differ from the record")
     return changed
 
 

@@ -1,7 +1,7 @@
 """Build the record of a training run, the content of `metrics.json`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from datasets import Dataset
@@ -40,6 +40,8 @@ def build_record(
     """
     state = trainer.state
     steps = state.global_step if steps is None else steps
+    if settings.train == "head":  # They were not used.
+        settings = replace(settings, epochs=None, learning_rate=None, margin=None)
     named = {**extra_settings, **asdict(settings), "steps": steps}
     if settings.max_steps > 0 and state.global_step:
         named["epochs"] = state.epoch * steps / state.global_step
@@ -60,10 +62,21 @@ def extend_training_record(model: SentenceTransformer, record: RunRecord) -> Non
     training = model.training_record
     assert training is not None
     training.evaluation, training.gain = record.evaluation, record.gain
+    if not record.keeps_encoder:
+        training.settings = {**training.settings, **_what_was_saved(record)}
     if (separator := record.settings.get("multi_label")) is not None and model.label_names is not None:
         model.label_names = number_label_sets(model.label_names, separator)[1]  # They were those of sets of labels.
     if source := public_settings(record.settings).get("data"):
         training.data = {"Data": source, **training.data}
+
+
+def _what_was_saved(record: RunRecord) -> dict[str, Any]:
+    """Return the head that was trained first and the step of the best state, by their titles; {} for neither."""
+    head, best_step = record.choices.get("head"), record.choices.get("validation", {}).get("best_step")
+    return {
+        **({"Linear head trained first": f"dropout {head['dropout']:g}"} if head else {}),
+        **({"Step of the saved weights": best_step} if best_step is not None else {}),
+    }
 
 
 def data_facts(data: Dataset, stats: TokenStats | None, multi_label: str | None = None) -> dict[str, Any]:

@@ -23,7 +23,13 @@ from tercet.runs.evaluation import Evaluation
 from tercet.runs.forecast import ForecastingEncoder
 from tercet.runs.measurement import EvaluationEmbeddings, Measurement
 from tercet.runs.settings import RunSettings
-from tercet.runs.stages import Stages, add_head, store_record_of_head, use_loss_without_head, use_margin_after_head
+from tercet.runs.stages import (
+    Stages,
+    add_head,
+    store_record_without_encoder,
+    use_loss_without_head,
+    use_margin_after_head,
+)
 from tercet.runs.time_limit import plan_steps
 from tercet.runs.tracking import Trackers
 from tercet.trainer.checkpoints.best_state import KeepBest
@@ -132,9 +138,9 @@ def run_stages(run: PlannedRun) -> StageResults:
         if result.trained_encoder:
             _train_encoder(run)
             result.best_step = run.best.load_best() if run.best else None
-    if not result.trained_encoder:
+    if not result.trained_encoder or result.best_step == 0:
         assert result.choice is not None
-        store_record_of_head(trainer, result.choice)
+        store_record_without_encoder(trainer, result.choice)
     # A head that was appended to the encoder as it was takes the embeddings of the first evaluation.
     appended = old_dim is None and len(trainer.model) == old_modules + 2 and not result.trained_encoder
     first = (None if embedded is None else embedded.queries, reference) if appended else ()

@@ -92,8 +92,8 @@ def run_training(
         classifier: whether to fit a classifier to labelled sentences after the training, and save it with the model.
         keep_texts: whether the classifier keeps the training sentences, to show them as evidence.
         skip_encoder: do not train the encoder, as if the time limit left no time for it.
-        start: the time by `time.monotonic` from which the time to the first step is measured; None is the time of this
-            call.
+        start: the time by `time.monotonic` at which the run began, if data and model were loaded before this call. Its
+            seconds and its time limit count from then.
 
     Raises:
         TrainingInterrupted: Ctrl-C stopped the run. During training, a checkpoint of the current step is written first,
@@ -104,7 +104,7 @@ def run_training(
         ModelError: the model cannot be saved.
         EmbeddingError: the margin is invalid, or the embeddings contain NaN or infinite values.
     """
-    started, clock = utc_now(), time.monotonic()
+    started, clock = utc_now(), time.monotonic() if start is None else start
     extra_settings = extra_settings or {}
     _check_json(extra_settings)
     checkpoints = checkpoint_dir(output)
@@ -130,7 +130,7 @@ def run_training(
                     show_progress_bar=show_progress_bar,
                 )
             stop, best = StopOnInterrupt(), _keep_best(model, data.train, stages, checkpoints, settings.multi_label)
-            first = LogFirstStep(clock if start is None else start)
+            first = LogFirstStep(clock)
             callbacks: list[TrainerCallback] = [progress, first, stop, trackers, *([best] if best else [])]
             during = evaluation.evaluator() if evaluation and settings.eval_steps is not None else None
             rows = stages.rows_to_train_on(data.train)
@@ -161,6 +161,8 @@ def run_training(
     record = record_of_run(run, result, extra_settings)
     parts = {part: round(seconds, 1) for part, seconds in run.seconds.items()}
     record.run = {"started": started, "seconds": round(time.monotonic() - clock, 1), "parts": parts}
+    if run.checkpoint is not None:
+        record.run["resumed_from"] = run.checkpoint.name
     extend_training_record(model, record)
     if trainer.is_world_process_zero():
         save_run(model, record, result.classifier, output, checkpoints, overwrite=overwrite)

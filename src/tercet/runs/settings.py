@@ -181,14 +181,21 @@ class RunSettings:
 
         A head alone does not use the settings of the encoder. `batch_size` and `samples_per_label` stay, because a run
         checks the data for them in any case. Triplets have no labels, so the settings of batches by label are not used.
+        A number of steps replaces the epochs.
         """
+        settings = self
         if self.uses_triplets:
-            unused: tuple[str, ...] = OF_LABELLED_BATCHES
-            reason = f"loss={self.loss!r} takes triplets, which have no labels"
+            settings = settings._without(
+                OF_LABELLED_BATCHES, f"loss={self.loss!r} takes triplets, which have no labels"
+            )
         elif self.train == "head":
-            unused, reason = ENCODER_SETTINGS, "train='head' does not train the encoder"
-        else:
-            return self
+            settings = settings._without(ENCODER_SETTINGS, "train='head' does not train the encoder")
+        if settings.max_steps > 0:
+            settings = settings._without(("epochs",), f"max_steps={settings.max_steps} sets the number of steps")
+        return settings
+
+    def _without(self, unused: Sequence[str], reason: str) -> "RunSettings":
+        """Reset settings to their defaults. Warn of each that was given, with the reason."""
         defaults: dict[str, Any] = {item.name: item.default for item in fields(self) if item.name in unused}
         values = {name: getattr(self, name) for name in defaults if getattr(self, name) != defaults[name]}
         given = [

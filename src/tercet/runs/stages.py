@@ -226,6 +226,7 @@ def use_loss_without_head(
     return settings
 
 
-def store_record_of_head(trainer: SentenceTransformerTrainer, choice: HeadChoice) -> None:
-    """Store the record of the training in the model of a trainer that has not trained the encoder."""
-    trainer.store_record_of_head(asdict(choice.settings) if choice.settings else {})
+def store_record_without_encoder(trainer: SentenceTransformerTrainer, choice: HeadChoice) -> None:
+    """Store the record of the training in the model of a trainer whose encoder is as it was before."""
+    settings = {} if choice.settings is None else asdict(choice.settings)  # {} for principal directions
+    trainer.store_record_without_encoder(None if choice.head is None else settings)

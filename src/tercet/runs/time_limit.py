@@ -2,6 +2,7 @@
 
 import logging
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tercet._gather import number_of_first
 from tercet.errors import DataError
 from tercet.runs.build import logging_interval, warmup
 from tercet.runs.settings import RunSettings
+from tercet.trainer.checkpoints.writing import seconds_to_write
 from tercet.trainer.steps.pace import seconds_per_step
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
@@ -23,6 +25,10 @@ _MIN_STEPS = 10
 # The fraction of the remaining time that the measurement of steps may take. If a step takes longer, fewer than
 # `_MIN_STEPS` fit.
 _MEASURED_FRACTION = 0.2
+# A checkpoint has three numbers for each weight: itself and two of AdamW.
+_CHECKPOINT = 3
+# The hint for a limit that is too short asks for this much more: a longer limit has more time for measuring.
+_MORE_TIME = 1.25
 # A step computes its rows forward and backward, which takes about three times as long as embedding them.
 EMBEDDING_PER_STEP = 1 / 3
 
@@ -48,7 +54,7 @@ def plan_steps(
         trainer: the trainer, before the training.
         settings: the settings of the run.
         checkpoint: the checkpoint to resume from. The run keeps the number of steps that it stores.
-        elapsed: the seconds of the run so far.
+        elapsed: the seconds of the run before this call.
         reserve: the seconds that the run needs after the training.
         can_skip: whether 0 may be returned, if the limit leaves no time for the training.
         rows_after: the number of rows that the run embeds after the training, besides those in `reserve`.
@@ -72,6 +78,7 @@ def plan_steps(
     # The measurement runs the model before it is sharded, for which one GPU may not have the memory.
     if settings.fsdp or (settings.time_limit is None and steps < _MIN_STEPS_TO_ESTIMATE):
         return steps
+    start = time.monotonic()
     if seconds_to_fit is not None:
         reserve += seconds_to_fit()
     left = math.inf if settings.time_limit is None else settings.time_limit - elapsed - reserve
@@ -81,12 +88,17 @@ def plan_steps(
     # Before the first epoch, and after the last one, which may be incomplete.
     reserve += (rows_after + 2 * rows_per_epoch) * seconds_per_row
     with_epochs = seconds + rows_per_epoch * seconds_per_row / per_epoch
+    to_save = seconds_to_write(Path(str(trainer.args.output_dir)), trainer.model.save_pretrained)
+    with_epochs += _CHECKPOINT * to_save / (settings.save_every or per_epoch)
+    if rows_per_epoch:  # The best state is kept.
+        with_epochs += to_save / per_epoch
     if settings.time_limit is not None:
+        elapsed += time.monotonic() - start
         fitting = math.floor((settings.time_limit - elapsed - reserve) / with_epochs)
         # The processes measure other times, but must end after the same step.
         fitting = number_of_first(fitting, trainer.args.device)
         if fitting < min(_MIN_STEPS, steps):
-            needed = math.ceil(elapsed + reserve + min(_MIN_STEPS, steps) * with_epochs)
+            needed = math.ceil(_MORE_TIME * (elapsed + reserve + min(_MIN_STEPS, steps) * with_epochs))
             if not can_skip:
                 raise DataError(
                     f"time_limit={settings.time_limit:g} is too short to train the encoder; at least {needed} s "

@@ -3,10 +3,9 @@
 `tercet.runs.tracking` runs them.
 """
 
-import difflib
 import importlib.util
 
-from tercet.errors import DataError, listed
+from tercet.errors import DataError, did_you_mean, listed
 
 # For each tracker of `transformers`: its modules, one of which must exist, and the package to install.
 TRACKERS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -39,8 +38,7 @@ def check_trackers(report_to: str | None) -> None:
     """Raise `DataError` if a name in `report_to` is unknown, or its package is not installed."""
     for name in tracker_names(report_to):
         if name not in TRACKERS:
-            near = difflib.get_close_matches(name, TRACKERS, n=1)
-            meant = f"did you mean {near[0]!r}? " if near else ""
+            meant = did_you_mean(name, TRACKERS)
             raise DataError(f"unknown report_to {name!r}; {meant}choose from {listed(TRACKERS, limit=20)}")
         modules, package = TRACKERS[name]
         if not any(_exists(module) for module in modules):

@@ -156,6 +156,8 @@ def train(
     model = resolve_model(model, DEFAULT_MODEL)
     if private is not None and push_to_hub is None:
         raise DataError("private needs push_to_hub")
+    if keep_texts and not classifier:
+        raise DataError("keep_texts needs the classifier, with which the sentences are saved; leave out keep_texts")
     if push_to_hub is not None and is_first_launched():
         publishing.check_upload(push_to_hub, model=model, settings=settings)
 

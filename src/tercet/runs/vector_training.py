@@ -18,7 +18,7 @@ from tercet.encoder.token_stats import TokenStats
 from tercet.errors import DataError
 from tercet.heads import HeadChoice, LinearHead, choose_head, train_head
 from tercet.heads.labels import labels_from_ids
-from tercet.heads.training import initial_weight
+from tercet.heads.training import check_new_dimension, initial_weight
 from tercet.records import EvaluationRecord, Metrics, SeveralLabelsGain, TrainingGain
 from tercet.runs.evaluation import Evaluation
 from tercet.runs.evaluation_plan import plan_evaluation
@@ -164,6 +164,7 @@ def train_on_vectors(
     """
     train, multi_label = data.train, data.train.rows.multi_label
     x = torch.as_tensor(train.vectors)
+    check_new_dimension(dimension, x.shape[1])
     labels = labels_from_ids(train.rows.label_ids, train.rows.label_names, multi_label, label_levels)
     evaluation = None
     if data.evaluation is not None:

@@ -1,5 +1,6 @@
 """Checkpoints: which of them are kept, and errors when a run with another cross-batch memory resumes one."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tercet import losses
 from tercet._files import atomic_directory
 from tercet.errors import DataError
 from tercet.trainer.checkpoints.whole_checkpoints import latest_checkpoint
-from tercet.trainer.checkpoints.writing import write_checkpoint
+from tercet.trainer.checkpoints.writing import seconds_to_write, write_checkpoint
 from tests.trainer.helpers import make_trainer
 
 
@@ -79,3 +80,16 @@ def test_checkpoints_of_an_earlier_run_are_replaced(bert, labelled, tmp_path):
     for _ in range(2):
         _make(bert, tmp_path, labelled, 0, max_steps=2).train()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-1", "checkpoint-2"]
+
+
+def test_the_time_to_write_is_measured_and_nothing_remains(tmp_path):
+    def write(folder):
+        folder.mkdir(parents=True)
+        (folder / "model").write_bytes(b"weights")
+        time.sleep(0.2)
+
+    (tmp_path / "kept").mkdir()
+    for output_dir in (tmp_path / "new", tmp_path / "kept"):
+        assert 0.2 <= seconds_to_write(output_dir, write) < 20
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert not list((tmp_path / "kept").iterdir())

@@ -153,3 +153,15 @@ def test_a_head_that_separates_all_triplets_is_no_problem(caplog):
     assert not warnings
     expected = "the encoder was not trained further: after the head, all mined triplets of the 30 batches satisfy"
     assert caplog.messages == [f"{expected} the margin already"]
+
+
+def test_after_a_head_the_state_before_the_first_change_may_be_the_best(caplog):
+    with collect_warnings() as warnings, caplog.at_level(logging.INFO):
+        monitor = TrainingMonitor(after_head=True)
+        monitor.observe(_batch(active=5), 1.0)
+        monitor.finish(restored=True)
+    assert not warnings
+    assert caplog.messages == [
+        "the encoder was not trained further: after the head, the best state is the one before the first change of a "
+        "weight"
+    ]

@@ -98,7 +98,8 @@ def _read_npy(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{vectors.shape}"
         )
     _check_size(vectors, str(path))
-    return vectors, np.zeros(len(vectors), dtype=bool)
+    native = vectors.astype(vectors.dtype.newbyteorder("="), copy=False)  # torch takes no other byte order
+    return native, np.zeros(len(vectors), dtype=bool)
 
 
 def _read_parquet(path: Path, column: str | None) -> tuple[np.ndarray, np.ndarray]:

@@ -3,13 +3,12 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from functools import wraps
 from typing import Any, ParamSpec, TypedDict, TypeVar, get_args
 
 from tercet._nested_labels import separator_of
 from tercet._separators import check_separator
-from tercet.errors import DataError, listed, short_repr
+from tercet.errors import DataError, did_you_mean, listed, short_repr
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,8 +58,8 @@ def _argument_of_settings(name: str, parameters: Mapping[str, inspect.Parameter]
 
 
 def _similar_argument(name: str, known: Sequence[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(name, known).rstrip()
+    return f"; {hint}" if hint else ""
 
 
 @dataclass(frozen=True)

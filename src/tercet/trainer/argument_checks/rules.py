@@ -7,7 +7,6 @@ Each field of `SentenceTransformerTrainingArguments` is in exactly one of three 
     UNSUPPORTED  the argument would be ignored or fail during the training; it must keep its default value
 """
 
-import difflib
 import math
 from numbers import Real
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
 from transformers.training_args import OptimizerNames, trainer_log_levels
 
-from tercet.errors import DataError, listed
+from tercet.errors import DataError, did_you_mean, listed
 from tercet.trainer.argument_checks.value_types import check_types
 
 RESULT = frozenset({
@@ -169,9 +168,9 @@ def _is_number(value: Any) -> bool:
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
     if value is not None and value not in choices:
-        near = difflib.get_close_matches(str(value), choices, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise DataError(f"unknown {name} {value!r}; {hint}choose from {listed(choices, 12)}")
+        raise DataError(
+            f"unknown {name} {value!r}; {did_you_mean(str(value), choices)}choose from {listed(choices, 12)}"
+        )
 
 
 def _check_best_model(values: dict[str, Any]) -> None:

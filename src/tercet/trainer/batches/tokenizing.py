@@ -12,7 +12,7 @@ from tercet.trainer.batches.collate import add_prompts, collate, collate_columns
 from tercet.trainer.batches.rows import ColumnConverter, Rows, TextRows, TransformedRows
 from tercet.trainer.batches.sampling import SamplingTrainer
 from tercet.trainer.data_sets.columns import has_transform
-from tercet.trainer.data_sets.prepared_sets import first_rows
+from tercet.trainer.data_sets.prepared_sets import first_rows, parts_of
 from tercet.trainer.data_sets.streaming import Stream
 from tercet.trainer.loss.kinds import set_losses, takes_embeddings, takes_triplets
 
@@ -86,7 +86,8 @@ class TokenizingTrainer(SamplingTrainer):
             if dataset is self.train_dataset:
                 self.train_token_stats = stats
                 encoder.warned.clear()
-            stats.warn(encoder.warned)
+            is_evaluation = any(dataset is part for part in parts_of(self.eval_dataset).values())
+            stats.warn(encoder.warned, "evaluation texts" if is_evaluation else "training texts")
         return facts.tokens
 
     def _count_tokens_of_sample(self, dataset: Any) -> None:
@@ -110,7 +111,7 @@ class TokenizingTrainer(SamplingTrainer):
         if dataset is first_rows(self.train_dataset):
             self.train_token_stats = stats
             encoder.warned.clear()
-        stats.warn(encoder.warned)
+        stats.warn(encoder.warned, "training texts")
 
     def tokenize_train_dataset(self) -> TokenStats | None:
         """Tokenize the training data now instead of at the first step, and warn of texts that the model cannot read.

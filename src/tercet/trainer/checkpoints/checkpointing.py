@@ -132,13 +132,18 @@ class CheckpointingTrainer(PushingTrainer):
         self.model.training_record.text_hashes = self._text_hashes
         self.model.remember_weights()
 
-    def store_record_of_head(self, settings: dict[str, Any]) -> None:
-        """Store the label names and a record in the model whose head was trained, but not the encoder."""
+    def store_record_without_encoder(self, head: dict[str, Any] | None) -> None:
+        """Store the label names and a record in the model whose encoder is untouched.
+
+        Args:
+            head: the settings of the head that was trained; None if the model has none.
+        """
         self.model.label_names = self.label_names_of_training
+        trained = "nothing: the weights are those before the training" if head is None else "a linear head"
         self.model.training_record = TrainingRecord(
-            loss="BatchSemiHardTripletLoss",
+            loss="" if head is None else "BatchSemiHardTripletLoss",
             data=self._data_facts,
-            settings={"Trained": "a linear head", **settings},
+            settings={"Trained": trained, **(head or {})},
             text_hashes=self._text_hashes,
         )
         self.model.remember_weights()

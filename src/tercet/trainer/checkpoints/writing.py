@@ -5,6 +5,7 @@ checkpoint to its final path. A checkpoint has a list of its files, and only the
 """
 
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -87,6 +88,25 @@ def write_checkpoint(
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"cannot write the checkpoint {output_dir / name}: {reason}; {remaining}") from error
     wait_for_all()
+
+
+def seconds_to_write(output_dir: Path, write: Callable[[Path], object]) -> float:
+    """Return the seconds in which `write` writes into a given folder; 0 in other processes than the first.
+
+    The folder is that of an unfinished checkpoint, and is removed.
+    """
+    if not is_first_process():
+        return 0.0
+    unfinished, existed = output_dir / _UNFINISHED, output_dir.exists()
+    start = time.monotonic()
+    try:
+        write(unfinished)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if not existed:
+            with suppress(OSError):
+                output_dir.rmdir()
+    return time.monotonic() - start
 
 
 def check_replaceable(output_dir: Path, start: Path | None) -> None:

@@ -1,12 +1,11 @@
 """Find out before the first step whether an evaluation returns the metric that decides which model is the best."""
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
 from transformers.trainer_utils import IntervalStrategy
 
-from tercet.errors import DataError, listed
+from tercet.errors import DataError, did_you_mean, listed
 from tercet.evaluation.sentence_evaluator import metric_names_of
 
 _PREFIX = "eval_"
@@ -43,8 +42,7 @@ def check_best_metric(trainer: Any) -> None:
             "load_best_model_at_end compares the loss by default, which no evaluation of this run computes; pass "
             f"metric_for_best_model, one of {listed(names, 20)}"
         )
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    hint = did_you_mean(name, names)
     raise DataError(
         f"metric_for_best_model={wanted!r} is not among the metrics of an evaluation; {hint}choose from "
         f"{listed(names, 20)}"

@@ -124,12 +124,15 @@ class TrainingMonitor:
         *of_run, num_batches = sums.tolist()
         stats = LossStats.from_sums(of_run)
         problem = self._why_nothing_was_learned(stats, round(num_batches))
-        if problem and self._after_head and stats.valid_triplets:
+        if self._after_head and stats.valid_triplets and (problem or restored):
+            batches = counted(round(num_batches), "batch", "batches")
+            reason = (
+                f"all mined triplets of the {batches} satisfy the margin already"
+                if problem
+                else "the best state is the one before the first change of a weight"
+            )
             if is_first_process():
-                logger.info(
-                    f"the encoder was not trained further: after the head, all mined triplets of the "
-                    f"{counted(round(num_batches), 'batch', 'batches')} satisfy the margin already"
-                )
+                logger.info(f"the encoder was not trained further: after the head, {reason}")
             return
         if restored:
             problem = problem or (

@@ -36,19 +36,13 @@ class MonitoringTrainer(CollatingAheadTrainer):
         # One for each data set, or one under the name None.
         losses = {name: innermost(loss_of_set(self.loss, name)) for name in self._training_sets or [None]}
         self._monitors = {
-            name: TrainingMonitor.for_loss(loss, resumed=resumed, after_head=self._follows_head(loss))
+            name: TrainingMonitor.for_loss(loss, resumed=resumed, after_head=self._has_new_head)
             for name, loss in losses.items()
         }
         self._unread_stats = {name: UnreadStats() for name in self._monitors}
-        reset_warnings(self.loss, small_margin=not all(map(self._follows_head, losses.values())))
-
-    def _follows_head(self, loss: nn.Module) -> bool:
-        """Return whether a head may have separated all triplets by the margin, so that nothing is left to learn.
-
-        A margin below the default one is a mistake, also after a head.
-        """
-        margin = getattr(loss, "margin", 0.0)
-        return self._has_new_head and isinstance(margin, (int, float)) and margin >= DEFAULT_MARGIN
+        reset_warnings(
+            self.loss, small_margin=not (self._has_new_head and all(map(_has_usual_margin, losses.values())))
+        )
 
     def _remember_weights(self, model: nn.Module) -> None:
         """Remember the weights, to find out at the end whether the training has changed them."""
@@ -103,3 +97,9 @@ class MonitoringTrainer(CollatingAheadTrainer):
                 logs["chunks_skipped"] = round(1 - self._chunks_with_gradient / self._chunks, 4)
                 self._chunks = self._chunks_with_gradient = 0
         super().log(logs, *args, **kwargs)
+
+
+def _has_usual_margin(loss: nn.Module) -> bool:
+    """Return whether the margin is at least the default one: a head may satisfy it, and a smaller one is a mistake."""
+    margin = getattr(loss, "margin", 0.0)
+    return isinstance(margin, (int, float)) and margin >= DEFAULT_MARGIN
