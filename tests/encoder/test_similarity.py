@@ -1,5 +1,6 @@
 """Similarities by name: those of sentence-transformers, and the negative of each distance."""
 
+import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer as Peer
@@ -97,3 +98,12 @@ def test_sparse_embeddings_have_the_similarity_of_dense_ones():
     for name in ("cosine", "dot", "euclidean", "manhattan"):
         found = similarity.matrix(x.to_sparse(), y.to_sparse(), name)
         torch.testing.assert_close(found, similarity.matrix(x, y, name))
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8", "i4"])
+def test_the_byte_order_of_an_array_does_not_matter(kind):
+    numbers = np.arange(12).reshape(3, 4).astype(f"={kind}")
+    expected = similarity.matrix(numbers, numbers, "cosine")
+    other = numbers.astype(numbers.dtype.newbyteorder(">"))
+    assert not other.dtype.isnative
+    assert torch.equal(similarity.matrix(other, other, "cosine"), expected)

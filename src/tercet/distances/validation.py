@@ -95,7 +95,7 @@ def _as_tensor(x: Any, name: str) -> Tensor:
     if np.ma.is_masked(x):
         raise EmbeddingError(f"{name} has masked values, which have no distance; fill them in or remove their rows")
     try:
-        return torch.as_tensor(_plain_array(np.asarray(x)))
+        return torch.as_tensor(plain_array(np.asarray(x)))
     except (TypeError, ValueError, RuntimeError):
         raise EmbeddingError(
             f"{name} must be a floating-point tensor (batch, dim), or rows of numbers of the same length; "
@@ -103,15 +103,16 @@ def _as_tensor(x: Any, name: str) -> Tensor:
         ) from None
 
 
-def _plain_array(array: np.ndarray) -> np.ndarray:
+def plain_array(array: np.ndarray) -> np.ndarray:
     """Return an array that torch can share or copy: numbers in the byte order of the machine, in ascending order."""
     if array.dtype == object:  # rows that are arrays, or Python numbers, as in a data frame of nullable numbers
         if array.ndim == 1:
-            return _plain_array(np.stack([np.asarray(row) for row in array]))
+            return plain_array(np.stack([np.asarray(row) for row in array]))
         if all(isinstance(value, Real) for value in array.flat):
             array = array.astype(np.float64)
-    if array.dtype.kind == "f" and (array.dtype.itemsize > 8 or not array.dtype.isnative):
-        array = array.astype(np.float64 if array.dtype.itemsize > 4 else f"f{array.dtype.itemsize}")
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     # Memory-mapped files are not copied. Read-only memory is, because torch would warn about it.
     is_read_only = not array.flags.writeable and not isinstance(array, np.memmap)
     return array.copy() if is_read_only or any(stride < 0 for stride in array.strides) else array

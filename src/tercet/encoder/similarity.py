@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tercet import distances
 from tercet.catalogue import DISTANCES
+from tercet.distances.validation import plain_array
 from tercet.errors import EmbeddingError, ModelError, listed
 
 # The similarity names that sentence-transformers also supports.
@@ -132,7 +133,7 @@ def as_rows(embeddings: Any, name: str) -> Tensor:
     if isinstance(embeddings, (list, tuple)) and any(isinstance(row, Tensor) for row in embeddings):
         return distances.at_least_float32(distances.as_embeddings(embeddings, name))
     try:
-        rows = embeddings if isinstance(embeddings, Tensor) else torch.as_tensor(np.asarray(embeddings))
+        rows = embeddings if isinstance(embeddings, Tensor) else torch.as_tensor(plain_array(np.asarray(embeddings)))
     except (TypeError, ValueError):  # texts, None, or rows of different lengths
         raise EmbeddingError(
             f"{name} must be an array or a tensor of numbers (n, dim), got {type(embeddings).__name__} with other "

@@ -98,7 +98,7 @@ def _read_npy(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{vectors.shape}"
         )
     _check_size(vectors, str(path))
-    native = vectors.astype(vectors.dtype.newbyteorder("="), copy=False)  # torch takes no other byte order
+    native = vectors.astype(vectors.dtype.newbyteorder("="), copy=False)  # PyTorch takes no other byte order
     return native, np.zeros(len(vectors), dtype=bool)
 
 
