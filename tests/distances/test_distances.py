@@ -79,7 +79,8 @@ def test_functions_as_distances():
     assert torch.equal(distances.matrix(x, x, lambda e: torch.cdist(e, e)), torch.cdist(x, x))
     with pytest.raises(EmbeddingError, match=r"returned shape \(3,\), expected \(3, 3\)"):
         distances.matrix(x, x, lambda e: e.sum(1))
-    with pytest.raises(EmbeddingError, match=r"unknown distance 'euclid'; did you mean 'euclidean'\? choose one of 'euclidean'"):
+    hint = r"unknown distance 'euclid'; did you mean 'euclidean'\? choose one of 'euclidean'"
+    with pytest.raises(EmbeddingError, match=hint):
         distances.matrix(x, x, "euclid")
 
 

@@ -82,13 +82,18 @@ def test_the_head_learns_the_levels(bert, tmp_path, monkeypatch):
         classifier=False, show_progress_bar=False,
     )  # fmt: skip
     assert run.record.choices["head"]["steps"] > 0
-    assert run.record.settings["margin"] == [0.6, 0.3]
+    assert (run.record.settings["margin"], run.record.loss_settings["margin"]) == (None, 0.2)
+    both = train(
+        _data(TOPICS), tmp_path / "both", model=bert, settings=replace(SETTINGS, train="both"), eval_fraction=0,
+        classifier=False, show_progress_bar=False,
+    )  # fmt: skip
+    assert both.record.settings["margin"] == both.record.loss_settings["margin"] == [0.6, 0.3]
     flat = replace(SETTINGS, train="encoder"), replace(SETTINGS, train="both", margin=[0.5, 0.2])
     losses = [build_loss(settings, None, ["a/b", "a/c", "e"]) for settings in flat]
     assert losses[0].weights is None
     assert losses[1].weights == pytest.approx([1 / 13, 12 / 13])
     assert [loss.margin for loss in losses[1].losses] == [0.5, 0.2]
-    assert seen == [[("home", "food"), ("leisure", "sport"), ("leisure", "travel"), ("money",)]]
+    assert seen == 2 * [[("home", "food"), ("leisure", "sport"), ("leisure", "travel"), ("money",)]]
 
 
 def test_without_a_head_the_loss_is_that_of_an_encoder(bert, tmp_path, caplog):

@@ -3,12 +3,15 @@
 import logging
 import re
 import time
+from datetime import UTC, datetime
 
 import pytest
 import torch
 from datasets import Dataset
 
 from tercet import SentenceTransformer
+from tercet.data import ReadOptions
+from tercet.data.loading.training_data import load_training_data
 from tercet.decisions import fit_time
 from tercet.decisions.candidates import Rows
 from tercet.decisions.fit_time import seconds_to_fit
@@ -16,7 +19,8 @@ from tercet.decisions.fitting import fit_rows
 from tercet.decisions.spaces import Spaces
 from tercet.errors import DataError
 from tercet.evaluation.logistic import fit_logistic
-from tercet.runs import RunSettings, train
+from tercet.runs import RunSettings, time_limit, train
+from tercet.runs.run_training import run_training
 from tercet.runs.time_limit import plan_steps
 from tests.ranks import run_ranks
 from tests.runs import time_limit_run
@@ -48,6 +52,41 @@ def test_time_is_kept_for_rows_that_are_embedded_besides_the_training(work, fits
         make_trainer(bert, tmp_path, labelled), settings, None, elapsed=0.0, reserve=0.0, can_skip=True, **work
     )
     assert (steps > 0) is fits
+
+
+@pytest.mark.parametrize(("save_every", "validation"), [(1, 0), (50, 0), (None, 0), (None, 10)])
+def test_time_is_kept_for_checkpoints_and_best_states(save_every, validation, bert, labelled, tmp_path, monkeypatch):
+    """A checkpoint takes three times as long as the model: 300 s."""
+    monkeypatch.setattr(time_limit, "seconds_to_write", lambda folder, write: 100.0)
+    monkeypatch.setattr(time_limit, "seconds_per_step", lambda trainer, max_seconds: 0.001)
+    monkeypatch.setattr(time_limit, "_MIN_STEPS", 1)
+    trainer = make_trainer(bert, tmp_path, labelled)
+    per_epoch = len(trainer.get_train_dataloader())
+    settings = RunSettings(time_limit=400.0, epochs=60 / per_epoch, save_every=save_every)
+    work = {"rows_per_epoch": validation, "seconds_per_row": 0.0}
+    fitting = plan_steps(trainer, settings, None, elapsed=0.0, reserve=0.0, can_skip=True, **work)
+    to_save = 300 / (save_every or per_epoch) + (100 / per_epoch if validation else 0)
+    assert fitting == min(60, int((400 - (100 if validation else 0)) / (to_save + 0.001)))
+
+
+def test_loading_and_measuring_count_in_the_time_limit(bert, labelled, tmp_path, monkeypatch):
+    def slow(trainer, max_seconds):
+        time.sleep(1)
+        return 0.001
+
+    monkeypatch.setattr(time_limit, "seconds_per_step", slow)
+    settings = RunSettings(time_limit=400.0, epochs=1000)
+    trainer = make_trainer(bert, tmp_path, labelled)
+    steps = plan_steps(trainer, settings, None, elapsed=399.5, reserve=0.0, can_skip=True)
+    assert steps == 0
+    data = load_training_data(labelled, None, 0.0, ReadOptions(), triplets=False, seed=0)
+    settings = RunSettings(train="encoder", max_steps=1, batch_size=8, samples_per_label=2)
+    run = run_training(
+        SentenceTransformer(bert, device="cpu"), data, tmp_path / "m", settings, start=time.monotonic() - 1000
+    )
+    assert 1000 < run.record.run["seconds"] < 1200
+    started = datetime.strptime(run.record.run["started"], "%Y-%m-%dT%H:%M:%S%z")
+    assert 1000 <= (datetime.now(UTC) - started).total_seconds() < 1200
 
 
 @pytest.mark.slow

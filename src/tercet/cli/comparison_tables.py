@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # If the console has at least this many columns, one table shows all metrics. Otherwise speed and memory get a
 # table of their own, because rich would cut off columns.
 _WIDE = 130
+_VARIANT_WIDTH = 22
 
 
 def print_comparison(record: ComparisonRecord) -> None:
@@ -65,9 +66,11 @@ def _new_table(title: str, columns: Iterable[str]) -> "Table":
     table = Table(
         title=cell(title), title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False,
     )  # fmt: skip
-    table.add_column("variant", min_width=22)
+    # With a minimum instead of a width, rich makes this column narrower and then wide again, and cuts the last one.
+    width = {"min_width": _VARIANT_WIDTH} if terminal().width >= _WIDE else {"width": _VARIANT_WIDTH}
+    table.add_column("variant", **width)
     for name in columns:
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(name, justify="right")
     return table
 
 

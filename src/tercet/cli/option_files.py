@@ -29,6 +29,8 @@ _OVERRIDES = {
     "time_limit": {"max_steps"},
     "resume": {"overwrite"},
     "overwrite": {"resume"},
+    "no_classifier": {"keep_texts"},
+    "keep_texts": {"no_classifier"},
 }
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotation marks"}
 

@@ -21,13 +21,14 @@ from tercet.comparison.peak_memory import peak_gpu_mib, peak_mib
 from tercet.comparison.recommendation import METRIC, PROTOCOL
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import TercetError
+from tercet.heads import HeadChoice
 from tercet.records import EvaluationRecord
 from tercet.runs.build import build_trainer
 from tercet.runs.evaluation import Evaluation
 from tercet.runs.measurement import Measurement
 from tercet.runs.model_changes import change_model
 from tercet.runs.output import checkpoint_dir, remove_checkpoints
-from tercet.runs.run_record import build_record, extend_training_record
+from tercet.runs.run_record import build_record, describe_choices, extend_training_record
 from tercet.runs.settings import RunSettings
 from tercet.runs.stages import Stages, add_head, plan_stages, store_record_without_encoder
 from tercet.trainer.checkpoints.record import metrics_by_step
@@ -88,12 +89,15 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     with collect_warnings() as warnings, logging_redirect_tqdm():
         stages = plan_stages(trial.settings, trial.train_data)
         trainer = _build_trainer(trial, model, stages, timer)
-        head_seconds = _train_head(trial, trainer, stages) if stages.head else None
+        choice, head_seconds = _train_head(trial, trainer, stages) if stages.head else (None, None)
         # The order of the first epoch. With `neighbor_labels`, that of later epochs depends on the embeddings.
         order = trainer._get_train_sampler() if stages.encoder else None
         batches = None if order is None else _digest(np.fromiter(order, dtype=np.int64))
         if stages.encoder:
             trainer.train()
+        best = trainer.state.best_global_step if stages.encoder else 0
+        if best == 0:
+            store_record_without_encoder(trainer, choice)
         result: dict[str, Any] = {
             "start": start, "batches": batches, "seconds_per_step": timer.median(), "head_seconds": head_seconds,
             "seconds": round((head_seconds or 0.0) + sum(timer.seconds), 3),
@@ -105,7 +109,6 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     before, state = trial.untouched.metrics[PROTOCOL], trainer.state
     # Without steps, there is no evaluation by the trainer.
     by_step = metrics_by_step(state.log_history) if stages.encoder else {0: measured.metrics[PROTOCOL]}
-    best = state.best_global_step if stages.encoder else 0
     assert best is not None
     metrics = measured.metrics[PROTOCOL] | by_step[best]  # The evaluations during training have no levels of labels.
     gain = trial.evaluation.gain(trial.untouched, measured)
@@ -115,6 +118,9 @@ def run_trial(trial: Trial) -> dict[str, Any]:
         extra_settings=trial.extra_settings, warnings=warnings, steps=best,
     )  # fmt: skip
     record.gain = gain
+    record.choices = describe_choices(
+        choice, trained_encoder=best > 0, scores={}, best_step=best, validation_rows=[], time_limit=None
+    )
     extend_training_record(model, record)
     with atomic_directory(trial.output, owns=is_model_file, last=ENTRY_FILES) as staging:
         model.save_pretrained(staging, more_files={METRICS_FILE: record.to_dict()})
@@ -159,14 +165,12 @@ def _build_trainer(
     return build_trainer(model, rows, trial.settings, checkpoint_dir(trial.output), callbacks, evaluator, **options)
 
 
-def _train_head(trial: Trial, trainer: SentenceTransformerTrainer, stages: Stages) -> float:
-    """Train the head of the model, and return the seconds it took, with those to embed the training rows."""
+def _train_head(trial: Trial, trainer: SentenceTransformerTrainer, stages: Stages) -> tuple[HeadChoice, float]:
+    """Train the head of the model. Return it and the seconds it took, with those to embed the training rows."""
     clock = time.perf_counter()
     embeddings = trainer.model.encode(trial.train_data["sentence"][:], convert_to_tensor=True)
     choice = add_head(trainer, embeddings, trial.train_data, trial.settings, stages)
-    if not stages.encoder:
-        store_record_without_encoder(trainer, choice)
-    return round(time.perf_counter() - clock, 3)
+    return choice, round(time.perf_counter() - clock, 3)
 
 
 def _mean_active_fraction(log: list[dict[str, Any]]) -> float | None:

@@ -26,6 +26,7 @@ from tercet.decisions.training_rows import (
     check_length,
     labels_beside,
     number_labels,
+    warn_of_removed_spaces,
 )
 from tercet.errors import DataError
 
@@ -190,7 +191,9 @@ class LabelClassifier(AnsweringClassifier):
             return self.fit(X, labels)
         check_label_type(labels, self._names[0], "y")
         if self.label_levels is not None:
-            labels = [normalize_label(str(label), self.label_levels) for label in labels]
+            forms = {str(label): normalize_label(str(label), self.label_levels) for label in labels}
+            warn_of_removed_spaces([label for label in forms if forms[label] not in self._names], self.label_levels)
+            labels = [forms[str(label)] for label in labels]
         warn_of_forms([*self._names, *labels], "y")
         given = inputs.read(X, "X")
         check_length(given, labels, "X", "y")

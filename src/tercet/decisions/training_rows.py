@@ -75,9 +75,14 @@ def with_levels(labels: list[Any], label_levels: str | None) -> list[Any]:
     if not isinstance(labels[0], str):
         raise DataError("label_levels needs labels that are strings; leave it out for integers")
     normalized = normalize_nested(labels, label_levels, "y")
+    warn_of_removed_spaces(labels, label_levels)
+    return list(normalized)
+
+
+def warn_of_removed_spaces(labels: Sequence[str], label_levels: str) -> None:
+    """Log a warning if labels have white space around their levels, which is removed."""
     if change := describe_removed_spaces(labels, label_levels):
         logger.warning(f"y: {change}")
-    return list(normalized)
 
 
 def check_label_type(labels: Sequence[Any], expected: Any, name: str) -> None:

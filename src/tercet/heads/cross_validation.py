@@ -86,10 +86,10 @@ def cross_validate(
             found.append(_score_fold(x, labels, outside, queries, out_dim, candidates))
             scored.append(strata[queries])
             by_regression.append(_found_by_regression(x, strata, outside, queries) if with_regression else None)
+            if len(scored) == 1:
+                _log_forecast(time.monotonic() - start, len(queries), candidates)
         if sum(map(len, scored)) >= _MIN_SCORED_ROWS:
             break
-        if len(scored) == 1:
-            _log_forecast(time.monotonic() - start, len(queries), candidates)
     if not found:
         return [], None
     ap, *correct = torch.cat(found, dim=1).unbind(dim=2)

@@ -64,7 +64,8 @@ class RunRecord(_Evaluated):
             `triplets`.
         by_dimension: the metrics `against_reference` by the dimension of the vectors after a linear head, the largest
             first; empty unless a smaller dimension was asked for vectors.
-        settings: the settings of the run by name, and the names of its data and its model.
+        settings: the settings of the run by name, and the names of its data and its model. If a head alone was trained,
+            `epochs`, `learning_rate` and `margin` are null, and `choices` has those of the head.
         data: facts about the rows of `train` and `eval`: the number of `rows`, `labels` and `copies` (rows that repeat
             an earlier text), the `sha256` of all texts and labels, the number of `truncated_texts` (those with more
             tokens than `max_seq_length`), and the fraction of `unknown_tokens`. Of large training data, the last two
@@ -80,9 +81,10 @@ class RunRecord(_Evaluated):
         parents: for nested labels, the wrong predictions within and across the parents of each level, by the best
             classifier of `gain`; None for other labels.
         warnings: the warnings of the run, each with a `kind` (see `tercet._events.WarningKind`) and a `message`.
-        run: the time of the start `started` (UTC), the `seconds` of the run with its evaluations, and those of its
-            `parts`, the two evaluations together. Two runs with the same seed on the same machine differ only here. If
-            the run was stopped and resumed, they count from the resumption, and `resumed_from` names the checkpoint.
+        run: the time of the start `started` (UTC), the `seconds` of the run with its evaluations and with loading, and
+            those of its `parts`, the two evaluations together. Two runs with the same seed on the same machine differ
+            only here. If the run was stopped and resumed, they count from the resumption, and `resumed_from` names the
+            checkpoint.
         environment: the device that was used, the machine and the versions of the libraries.
         tercet_version: the version of Tercet that trained the model.
         format_version: the format version of the file.
@@ -155,7 +157,7 @@ class TrainingRecord(_Evaluated):
     Its properties `before` and `after` are the metrics of the headline.
 
     Attributes:
-        loss: the class name of the loss; "" if the weights are those before the training, which were better.
+        loss: the class name of the loss; "" if none trained the weights, because those before the training were better.
         loss_settings: the distance and the margin, by their titles in the model card.
         data: facts about the training data, such as the number of sentences, by their titles.
         settings: the settings of the trainer, by their titles.

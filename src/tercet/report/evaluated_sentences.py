@@ -103,7 +103,7 @@ def _distances(evaluated: EvaluatedSentences, distance: str, margin: float | Non
         "The grey band has the width of the margin and starts at the mean distance to positives. Negatives to the "
         "right of the band satisfy the margin for a positive at that mean distance."
         if margin is not None
-        else "The loss has no margin, so no band is drawn."
+        else "There is no margin, so no band is drawn."
     )
     if not len(after[0]) or not len(after[1]):
         return ["There are no pairs to compare: one label needs two held-out sentences, and another label needs one."]

@@ -1,7 +1,7 @@
 """Describe the machine and the libraries of a run, because its times and rounding errors depend on them."""
 
 import platform
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,9 @@ def environment(device: "torch.device | None" = None) -> dict[str, Any]:
     }
 
 
-def utc_now() -> str:
-    """Return the date and the time of the day in UTC, as in 2026-01-31T12:00:00Z."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def utc_now(seconds_ago: float = 0.0) -> str:
+    """Return the date and the time of the day in UTC, as in 2026-01-31T12:00:00Z, or those of some seconds ago."""
+    return (datetime.now(UTC) - timedelta(seconds=seconds_ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _processor() -> str:

@@ -7,13 +7,14 @@ import torch
 
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
+from tercet.heads.training import check_new_dimension
 from tercet.runs.settings import DEFAULT_LORA_RANK, RunSettings
 
 logger = logging.getLogger(__name__)
 
 
 def change_model(model: SentenceTransformer, settings: RunSettings, *, seed: int | None = None) -> None:
-    """Set `max_seq_length` of the model, and add a LoRA adapter, if `settings` has them.
+    """Set `max_seq_length` of the model, and add a LoRA adapter, if `settings` has them. Check the new `dimension`.
 
     The adapter starts as the identity, so that the embeddings do not change.
 
@@ -25,7 +26,9 @@ def change_model(model: SentenceTransformer, settings: RunSettings, *, seed: int
     Raises:
         ModelError: `max_seq_length` is above the limit of the model, or leaves no room for a word.
         DataError: the model has an adapter, or it was not loaded from a folder or the hub.
+        EmbeddingError: `dimension` is above that of the embeddings.
     """
+    check_new_dimension(settings.dimension, model.get_sentence_embedding_dimension())
     if settings.max_seq_length is not None:
         model.max_seq_length = settings.max_seq_length
     if settings.lora:

@@ -125,7 +125,7 @@ def repeat_arguments(record: str | Path | RunRecord) -> dict[str, Any]:
         settings["epochs"] = None  # Not used. The record has those of the saved state, which may be 0.
     if settings.get("train") == "encoder":
         settings["dimension"] = None  # Earlier versions accepted one, but did not use it.
-    if settings.get("train") == "head":  # They are not used, but the record has those that were chosen.
+    if settings.get("train") == "head":  # They are not used. Records of earlier versions have those that were chosen.
         settings = {name: value for name, value in settings.items() if name not in ENCODER_SETTINGS}
     arguments = {name: recorded[name] for name in _ARGUMENTS if recorded.get(name) is not None}
     if recorded.get("device") is not None:

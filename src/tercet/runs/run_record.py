@@ -40,9 +40,7 @@ def build_record(
     """
     state = trainer.state
     steps = state.global_step if steps is None else steps
-    if settings.train == "head":  # They were not used.
-        settings = replace(settings, epochs=None, learning_rate=None, margin=None)
-    named = {**extra_settings, **asdict(settings), "steps": steps}
+    named = {**extra_settings, **asdict(recorded_settings(settings)), "steps": steps}
     if settings.max_steps > 0 and state.global_step:
         named["epochs"] = state.epoch * steps / state.global_step
     return RunRecord(
@@ -52,6 +50,11 @@ def build_record(
         warnings=[warning.to_dict() for warning in warnings],
         environment=environment(trainer.args.device),
     )
+
+
+def recorded_settings(settings: RunSettings) -> RunSettings:
+    """Return settings without those that were chosen for the encoder, if it is not trained."""
+    return settings if settings.train != "head" else replace(settings, epochs=None, learning_rate=None, margin=None)
 
 
 def extend_training_record(model: SentenceTransformer, record: RunRecord) -> None:

@@ -139,7 +139,6 @@ def run_stages(run: PlannedRun) -> StageResults:
             _train_encoder(run)
             result.best_step = run.best.load_best() if run.best else None
     if not result.trained_encoder or result.best_step == 0:
-        assert result.choice is not None
         store_record_without_encoder(trainer, result.choice)
     # A head that was appended to the encoder as it was takes the embeddings of the first evaluation.
     appended = old_dim is None and len(trainer.model) == old_modules + 2 and not result.trained_encoder

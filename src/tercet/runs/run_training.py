@@ -33,7 +33,7 @@ from tercet.runs.output import BEST_STATE, checkpoint_dir, remove_without_checkp
 from tercet.runs.random_state import kept_random_state
 from tercet.runs.recipe import choose_schedule
 from tercet.runs.results import TrainingInterrupted, TrainingRun
-from tercet.runs.run_record import extend_training_record
+from tercet.runs.run_record import extend_training_record, recorded_settings
 from tercet.runs.run_stages import PlannedRun, run_stages
 from tercet.runs.settings import RunSettings
 from tercet.runs.source_names import DEFAULT_NAMES, Names
@@ -104,13 +104,16 @@ def run_training(
         ModelError: the model cannot be saved.
         EmbeddingError: the margin is invalid, or the embeddings contain NaN or infinite values.
     """
-    started, clock = utc_now(), time.monotonic() if start is None else start
+    clock = time.monotonic() if start is None else start
+    started = utc_now(seconds_ago=time.monotonic() - clock)
     extra_settings = extra_settings or {}
     _check_json(extra_settings)
     checkpoints = checkpoint_dir(output)
     has_checkpoint = _check_checkpoints(checkpoints, output, resume=resume)
     if classifier and settings.multi_label is not None:
         logger.info("no classifier is fitted, because it gives each sentence one label, and the rows have several")
+    if keep_texts and (settings.multi_label is not None or settings.uses_triplets):
+        logger.warning("keep_texts=True is not used, because no classifier is fitted, which would keep the sentences")
     change_model(model, settings)
     margin_chosen = settings.margin is None
     progress = ProgressBar() if show_progress_bar else ProgressLog()
@@ -149,7 +152,7 @@ def run_training(
                 label_levels=settings.label_levels,
             ) if classifier and not settings.uses_triplets and settings.multi_label is None else None,
         )  # fmt: skip
-        trackers.start(trainer, public_settings({**extra_settings, **asdict(settings)}))
+        trackers.start(trainer, public_settings({**extra_settings, **asdict(recorded_settings(settings))}))
         result = run_stages(run)
     except KeyboardInterrupt:
         raise TrainingInterrupted(latest_checkpoint(checkpoints)) from None

@@ -226,7 +226,14 @@ def use_loss_without_head(
     return settings
 
 
-def store_record_without_encoder(trainer: SentenceTransformerTrainer, choice: HeadChoice) -> None:
-    """Store the record of the training in the model of a trainer whose encoder is as it was before."""
-    settings = {} if choice.settings is None else asdict(choice.settings)  # {} for principal directions
-    trainer.store_record_without_encoder(None if choice.head is None else settings)
+def store_record_without_encoder(trainer: SentenceTransformerTrainer, choice: HeadChoice | None) -> None:
+    """Store the record of the training in the model of a trainer whose encoder is as it was before.
+
+    `choice` is None if no head was to be trained.
+    """
+    if choice is None or choice.head is None:
+        trainer.store_record_without_encoder("nothing: the weights are those before the training", None)
+    elif choice.settings is None:
+        trainer.store_record_without_encoder("nothing; the linear layer has the first principal directions", None)
+    else:
+        trainer.store_record_without_encoder("a linear head", asdict(choice.settings))

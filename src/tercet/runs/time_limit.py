@@ -14,7 +14,7 @@ from tercet.errors import DataError
 from tercet.runs.build import logging_interval, warmup
 from tercet.runs.settings import RunSettings
 from tercet.trainer.checkpoints.writing import seconds_to_write
-from tercet.trainer.steps.pace import seconds_per_step
+from tercet.trainer.steps.pace import MEASURED_STEPS, seconds_per_step
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
 logger = logging.getLogger(__name__)
@@ -27,8 +27,6 @@ _MIN_STEPS = 10
 _MEASURED_FRACTION = 0.2
 # A checkpoint has three numbers for each weight: itself and two of AdamW.
 _CHECKPOINT = 3
-# The hint for a limit that is too short asks for this much more: a longer limit has more time for measuring.
-_MORE_TIME = 1.25
 # A step computes its rows forward and backward, which takes about three times as long as embedding them.
 EMBEDDING_PER_STEP = 1 / 3
 
@@ -90,7 +88,8 @@ def plan_steps(
     with_epochs = seconds + rows_per_epoch * seconds_per_row / per_epoch
     to_save = seconds_to_write(Path(str(trainer.args.output_dir)), trainer.model.save_pretrained)
     with_epochs += _CHECKPOINT * to_save / (settings.save_every or per_epoch)
-    if rows_per_epoch:  # The best state is kept.
+    if rows_per_epoch:  # The best state is kept, at first that before the training.
+        reserve += to_save
         with_epochs += to_save / per_epoch
     if settings.time_limit is not None:
         elapsed += time.monotonic() - start
@@ -98,7 +97,8 @@ def plan_steps(
         # The processes measure other times, but must end after the same step.
         fitting = number_of_first(fitting, trainer.args.device)
         if fitting < min(_MIN_STEPS, steps):
-            needed = math.ceil(_MORE_TIME * (elapsed + reserve + min(_MIN_STEPS, steps) * with_epochs))
+            # With more time, more steps are measured.
+            needed = math.ceil(elapsed + reserve + (MEASURED_STEPS + min(_MIN_STEPS, steps)) * with_epochs)
             if not can_skip:
                 raise DataError(
                     f"time_limit={settings.time_limit:g} is too short to train the encoder; at least {needed} s "

@@ -10,7 +10,7 @@ from tercet import losses
 from tercet._files import atomic_directory
 from tercet.errors import DataError
 from tercet.trainer.checkpoints.whole_checkpoints import latest_checkpoint
-from tercet.trainer.checkpoints.writing import seconds_to_write, write_checkpoint
+from tercet.trainer.checkpoints.writing import _UNFINISHED, seconds_to_write, write_checkpoint
 from tests.trainer.helpers import make_trainer
 
 
@@ -88,8 +88,10 @@ def test_the_time_to_write_is_measured_and_nothing_remains(tmp_path):
         (folder / "model").write_bytes(b"weights")
         time.sleep(0.2)
 
-    (tmp_path / "kept").mkdir()
-    for output_dir in (tmp_path / "new", tmp_path / "kept"):
-        assert 0.2 <= seconds_to_write(output_dir, write) < 20
-    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
-    assert not list((tmp_path / "kept").iterdir())
+    for name in ("kept", "linked", "elsewhere"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "elsewhere/mine.txt").write_text("mine")
+    (tmp_path / "linked" / _UNFINISHED).symlink_to(tmp_path / "elsewhere")
+    for name in ("new", "kept", "linked"):
+        assert 0.2 <= seconds_to_write(tmp_path / name, write) < 20
+    assert {path.name for path in tmp_path.rglob("*")} == {"kept", "linked", "elsewhere", "mine.txt"}

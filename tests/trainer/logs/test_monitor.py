@@ -155,6 +155,15 @@ def test_a_head_that_separates_all_triplets_is_no_problem(caplog):
     assert caplog.messages == [f"{expected} the margin already"]
 
 
+def test_after_a_head_labels_that_are_not_separated_are_still_a_warning():
+    with collect_warnings() as warnings:
+        monitor = TrainingMonitor(after_head=True)
+        for _ in range(MIN_BATCHES):
+            monitor.observe(_batch(active=5, positive=1.0, negative=1.0), 1.0)
+        monitor.finish(restored=True)
+    assert [warning.kind for warning in warnings] == [WarningKind.LABELS_NOT_SEPARATED]
+
+
 def test_after_a_head_the_state_before_the_first_change_may_be_the_best(caplog):
     with collect_warnings() as warnings, caplog.at_level(logging.INFO):
         monitor = TrainingMonitor(after_head=True)

@@ -86,9 +86,13 @@ class TokenizingTrainer(SamplingTrainer):
             if dataset is self.train_dataset:
                 self.train_token_stats = stats
                 encoder.warned.clear()
-            is_evaluation = any(dataset is part for part in parts_of(self.eval_dataset).values())
-            stats.warn(encoder.warned, "evaluation texts" if is_evaluation else "training texts")
+            stats.warn(encoder.warned, self._kind_of_texts(dataset))
         return facts.tokens
+
+    def _kind_of_texts(self, dataset: Any) -> str:
+        """Return whose texts a prepared data set has, for a warning."""
+        parts = [first_rows(part) for part in parts_of(self.train_dataset).values()]
+        return "training texts" if any(dataset is part for part in parts) else "evaluation texts"
 
     def _count_tokens_of_sample(self, dataset: Any) -> None:
         """Count truncated texts and unknown tokens in a random part of a large data set, and warn of them once."""
@@ -111,7 +115,7 @@ class TokenizingTrainer(SamplingTrainer):
         if dataset is first_rows(self.train_dataset):
             self.train_token_stats = stats
             encoder.warned.clear()
-        stats.warn(encoder.warned, "training texts")
+        stats.warn(encoder.warned, self._kind_of_texts(dataset))
 
     def tokenize_train_dataset(self) -> TokenStats | None:
         """Tokenize the training data now instead of at the first step, and warn of texts that the model cannot read.

@@ -132,14 +132,14 @@ class CheckpointingTrainer(PushingTrainer):
         self.model.training_record.text_hashes = self._text_hashes
         self.model.remember_weights()
 
-    def store_record_without_encoder(self, head: dict[str, Any] | None) -> None:
+    def store_record_without_encoder(self, trained: str, head: dict[str, Any] | None) -> None:
         """Store the label names and a record in the model whose encoder is untouched.
 
         Args:
-            head: the settings of the head that was trained; None if the model has none.
+            trained: what was trained, for the model card.
+            head: the settings of the head that was trained; None if none was.
         """
         self.model.label_names = self.label_names_of_training
-        trained = "nothing: the weights are those before the training" if head is None else "a linear head"
         self.model.training_record = TrainingRecord(
             loss="" if head is None else "BatchSemiHardTripletLoss",
             data=self._data_facts,

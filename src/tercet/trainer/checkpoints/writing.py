@@ -60,9 +60,7 @@ def write_checkpoint(
     name = checkpoint_name(state.global_step)
     unfinished = output_dir / _UNFINISHED
     if is_first_process():
-        if unfinished.is_symlink():  # Writing through a link would change files in another folder.
-            unfinished.unlink()
-        shutil.rmtree(unfinished, ignore_errors=True)
+        _remove_unfinished(unfinished)
         # Before the others write into it: the model cannot be moved to a folder that another process creates meanwhile.
         with suppress(OSError):  # The reason is reported when the files are written.
             (unfinished / name).mkdir(parents=True)
@@ -98,6 +96,7 @@ def seconds_to_write(output_dir: Path, write: Callable[[Path], object]) -> float
     if not is_first_process():
         return 0.0
     unfinished, existed = output_dir / _UNFINISHED, output_dir.exists()
+    _remove_unfinished(unfinished)
     start = time.monotonic()
     try:
         write(unfinished)
@@ -107,6 +106,12 @@ def seconds_to_write(output_dir: Path, write: Callable[[Path], object]) -> float
             with suppress(OSError):
                 output_dir.rmdir()
     return time.monotonic() - start
+
+
+def _remove_unfinished(folder: Path) -> None:
+    if folder.is_symlink():  # Writing through a link would change files in another folder.
+        folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_replaceable(output_dir: Path, start: Path | None) -> None:

@@ -133,8 +133,8 @@ class TrainingMonitor:
             )
             if is_first_process():
                 logger.info(f"the encoder was not trained further: after the head, {reason}")
-            return
-        if restored:
+            problem = None
+        elif restored:
             problem = problem or (
                 "the best state, which was loaded at the end, was saved before the first change of a weight. Evaluate "
                 "more often (eval_steps), or use a lower learning rate"

@@ -13,6 +13,7 @@ from tercet.trainer.steps.trained_rows_training import TrainedRowsTrainer
 
 # PyTorch allocates memory and selects kernels in the first steps.
 _WARMUP_STEPS, _TIMED_STEPS = 2, 3
+MEASURED_STEPS = _WARMUP_STEPS + _TIMED_STEPS
 # No further step starts after this number of seconds. Slow steps vary less, so fewer of them are enough.
 _MAX_SECONDS = 30.0
 
@@ -49,7 +50,7 @@ def _seconds_per_step(trainer: TrainedRowsTrainer, max_seconds: float) -> float:
     trainer.current_gradient_accumulation_steps = 1
     seconds: list[float] = []
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        for _ in range(_WARMUP_STEPS + _TIMED_STEPS):
+        for _ in range(MEASURED_STEPS):
             batch = list(islice(rows, size))
             if seconds and len(batch) < size:
                 break
