@@ -1,6 +1,6 @@
 """Print the tables of a comparison: the metrics of each variant, and the recommendation."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from tercet.catalogue import CLASSIFIERS, METRICS, metric_digits, metric_title, metrics_of_levels, protocol_title
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # table of their own, because rich would cut off columns.
 _WIDE = 130
 _VARIANT_WIDTH = 22
+# Characters around the values of a column.
+_PADDING = 2
 
 
 def print_comparison(record: ComparisonRecord) -> None:
@@ -53,38 +55,40 @@ def _classifier_tables(record: ComparisonRecord) -> Iterator["Table"]:
     }
     for score, title in titles.items():
         if rows := classifier_rows(record, score, list(CLASSIFIERS)):
-            table = _new_table(title, CLASSIFIERS.values())
-            for name, *values in rows:
-                table.add_row(cell(name), *values)
-            yield table
+            yield _rendered(title, list(CLASSIFIERS.values()), rows)
 
 
-def _new_table(title: str, columns: Iterable[str]) -> "Table":
+def _rendered(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
+    """Return a table with the name of a variant and its values in each row."""
     from rich import box
     from rich.table import Table
 
     table = Table(
         title=cell(title), title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False,
     )  # fmt: skip
-    # With a minimum instead of a width, rich makes this column narrower and then wide again, and cuts the last one.
-    width = {"min_width": _VARIANT_WIDTH} if terminal().width >= _WIDE else {"width": _VARIANT_WIDTH}
-    table.add_column("variant", **width)
+    # Names may be cut into lines, numbers may not. If rich chose this width, it would cut off the last column.
+    values = zip(columns, *(values for _, *values in rows), strict=True)
+    of_values = sum(_PADDING + max(map(len, [*name.split(), *cells])) for name, *cells in values)
+    longest = max((len(name) for name, *_ in rows), default=0)
+    width = min(longest, max(_VARIANT_WIDTH, terminal().width - _PADDING - of_values))
+    table.add_column("variant", width=max(width, len("variant")), overflow="fold")
     for name in columns:
         table.add_column(name, justify="right")
+    for name, *cells in rows:
+        table.add_row(cell(name), *cells)
     return table
 
 
 def _table(record: ComparisonRecord, metrics: Sequence[str], title: str) -> "Table":
-    table = _new_table(title, map(metric_title, metrics))
+    rows = []
     for baseline in record.baselines:
         values = {key: MeanAndStd(mean=value) for key, value in baseline.metrics.items()}
-        table.add_row(cell(baseline_title(record, baseline)), *_cells(values, metrics))
+        rows.append([baseline_title(record, baseline), *_cells(values, metrics)])
     for line in record.summary:
         if line.seeds:
-            table.add_row(cell(line.variant), *_cells(line.metrics, metrics))
-        for seed in line.failed:
-            table.add_row(cell(f"{line.variant}, seed {seed}"), "failed", *("–" for _ in metrics[1:]))
-    return table
+            rows.append([line.variant, *_cells(line.metrics, metrics)])
+        rows += [[f"{line.variant}, seed {seed}", "failed", *("–" for _ in metrics[1:])] for seed in line.failed]
+    return _rendered(title, list(map(metric_title, metrics)), rows)
 
 
 def _cells(values: Mapping[str, MeanAndStd], metrics: Sequence[str]) -> list[str]:
