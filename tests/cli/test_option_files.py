@@ -124,7 +124,7 @@ def test_a_repeated_run_has_the_same_weights_and_metrics(bert, csv_file, tmp_pat
     more = ("--max-steps", 3, "--eval-fraction", 0.5, "--no-packing", "--device", "cpu", "--quiet", "--lora")
     run(*train_arguments(csv_file, bert, tmp_path / "one", *more))
     done = run("train", "--repeat", tmp_path / "one", "--output", tmp_path / "two")
-    assert "instead of" not in done.stderr
+    assert "will differ from the record" not in done.stderr
     assert "environment" not in done.stderr
     one, two = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
     del one["run"], two["run"]
@@ -141,12 +141,21 @@ def test_a_repeated_run_has_no_classifier_and_no_time_for_the_encoder_either(ber
     done = run(*repeat, "--dimension", 8, "--train", "encoder", expect=2)
     assert "--dimension 8 is that of the linear layer, but --train encoder trains none" in done.stderr
     done = run(*repeat)
-    assert "instead of" not in done.stderr
+    assert "will differ from the record" not in done.stderr
     one, two = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
     assert not (tmp_path / "two/label_classifier.json").exists()
     assert two["settings"] == one["settings"]
     assert two["choices"] == one["choices"]
     assert two["evaluation"] == one["evaluation"]
+
+
+def test_an_option_overrides_the_one_of_a_file_that_it_contradicts(csv_file, bert, tmp_path):
+    config = tmp_path / "run.toml"
+    for given, option in (("keep-texts", "--no-classifier"), ("no-classifier", "--keep-texts")):
+        config.write_text(f"{given} = true\n")
+        output = tmp_path / given
+        run(*train_arguments(csv_file, bert, output, "--max-steps", 1, "--config", config, option))
+        assert (output / "label_classifier.json").exists() is (option == "--keep-texts")
 
 
 def test_options_that_differ_from_the_record_are_printed(bert, csv_file, tmp_path):

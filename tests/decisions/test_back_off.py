@@ -170,7 +170,11 @@ def test_white_space_around_levels_does_not_matter(nested, caplog):
     (warning,) = caplog.messages
     assert "y: white space around the levels of labels was removed" in warning
     assert warning.endswith("pass label_levels=' / '")
+    caplog.clear()
     assert classifier.partial_fit(x[:1], spaced[:1]).classes_.tolist() == names
+    assert not caplog.messages  # The label is known, so no form changes.
+    assert classifier.partial_fit(x[:1], ["new / one"]).classes_.tolist() == sorted([*names, "new/one"])
+    assert "white space around the levels of labels was removed" in caplog.text
 
 
 def test_other_limits_have_no_parents(nested):

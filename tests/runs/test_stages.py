@@ -11,7 +11,7 @@ from datasets import Dataset
 from safetensors.torch import load_file
 
 from tercet import LabelClassifier, SentenceTransformer
-from tercet.errors import DataError, ModelError
+from tercet.errors import DataError, EmbeddingError, ModelError
 from tercet.heads import HeadChoice
 from tercet.runs import RunSettings, evaluate, run_stages, train
 from tercet.runs.margin import NUM_MEASURED
@@ -114,6 +114,21 @@ def test_both_train_the_encoder_from_the_head(bert, many, tmp_path):
     assert run.record.choices["trained_encoder"] is True
     again = train(many, tmp_path / "again", model=bert, device="cpu", settings=SETTINGS)
     assert again.record.after == run.record.after
+
+
+@pytest.mark.parametrize("part", ["head", "auto"])
+def test_a_dimension_above_that_of_the_encoder_is_refused_before_the_work(part, bert, many, tmp_path, monkeypatch):
+    monkeypatch.setattr(SentenceTransformer, "encode", lambda *args, **options: pytest.fail("too early"))
+    with pytest.raises(EmbeddingError, match="dimension must be at most 32, the dimension of the embeddings, got 999"):
+        train(many, tmp_path / "m", model=bert, device="cpu", settings=RunSettings(train=part, dimension=999))
+
+
+def test_texts_cannot_be_kept_without_a_classifier(bert, many, tmp_path, caplog):
+    with pytest.raises(DataError, match="keep_texts needs the classifier"):
+        train(many, tmp_path / "m", model=bert, device="cpu", classifier=False, keep_texts=True)
+    several = many.map(lambda row: {"label": [row["label"], f"{row['label']} too"]})
+    train(several, tmp_path / "m", model=bert, device="cpu", settings=SETTINGS, keep_texts=True)
+    assert "keep_texts=True is not used, because no classifier is fitted" in caplog.text
 
 
 def test_a_smaller_dimension(bert, many, tmp_path):

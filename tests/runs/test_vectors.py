@@ -264,7 +264,7 @@ def test_a_training_is_repeated_from_its_record(options, files, caplog):
     assert torch.equal(one.head.weight, two.head.weight)
     assert two.record.settings == one.record.settings
     assert two.record.evaluation == one.record.evaluation
-    assert "instead of" not in caplog.text
+    assert "will differ from the record" not in caplog.text
     assert "another environment" not in caplog.text
 
 
