@@ -82,12 +82,12 @@ def test_the_head_learns_the_levels(bert, tmp_path, monkeypatch):
         classifier=False, show_progress_bar=False,
     )  # fmt: skip
     assert run.record.choices["head"]["steps"] > 0
-    assert (run.record.settings["margin"], run.record.loss_settings["margin"]) == (None, 0.2)
+    assert (run.record.settings["margin"], run.record.trained_with["margin"]) == (None, 0.2)
     both = train(
         _data(TOPICS), tmp_path / "both", model=bert, settings=replace(SETTINGS, train="both"), eval_fraction=0,
         classifier=False, show_progress_bar=False,
     )  # fmt: skip
-    assert both.record.settings["margin"] == both.record.loss_settings["margin"] == [0.6, 0.3]
+    assert both.record.settings["margin"] == both.record.trained_with["margin"] == [0.6, 0.3]
     flat = replace(SETTINGS, train="encoder"), replace(SETTINGS, train="both", margin=[0.5, 0.2])
     losses = [build_loss(settings, None, ["a/b", "a/c", "e"]) for settings in flat]
     assert losses[0].weights is None

@@ -49,7 +49,7 @@ def test_a_head_alone_leaves_the_encoder_as_it_is(bert, many, tmp_path):
     assert "- Trained: `a linear head`" in (tmp_path / "m/README.md").read_text()
     used = {name: run.record.settings[name] for name in ("margin", "epochs", "learning_rate")}
     assert used == {"margin": None, "epochs": None, "learning_rate": None}
-    assert run.record.loss_settings["margin"] == run.record.choices["head"]["margin"] == 0.2
+    assert run.record.trained_with["margin"] == run.record.choices["head"]["margin"] == 0.2
     assert saved.label_names == ["bank", "match", "rain", "soup"]
 
 
@@ -68,7 +68,7 @@ def test_the_model_card_says_what_is_in_the_weights(has_head, bert, many, tmp_pa
     assert f"- Trained: `{trained}`" in card
     assert ("trained with Tercet" in card, "- Loss: " in card) == (has_head, has_head)
     assert "- Epochs: " not in card
-    assert run.record.loss_settings["loss"] == ("batch-semi-hard" if has_head else None)
+    assert run.record.trained_with["loss"] == ("batch-semi-hard" if has_head else None)
     with monkeypatch.context() as patched:
         patched.setattr(KeepBest, "best_step", property(lambda keep: max(keep.scores)))
         run = train(many, tmp_path / "last", model=bert, device="cpu", settings=settings)
@@ -76,7 +76,7 @@ def test_the_model_card_says_what_is_in_the_weights(has_head, bert, many, tmp_pa
     assert f"- Step of the saved weights: `{run.record.settings['steps']}`" in card
     assert ("- Linear head trained first: `dropout " in card) is has_head
     assert "- Trained: " not in card
-    assert run.record.loss_settings["margin"] == run.record.settings["margin"]
+    assert run.record.trained_with["margin"] == run.record.settings["margin"]
 
 
 @pytest.mark.parametrize("has_eval_data", [True, False])

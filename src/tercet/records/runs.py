@@ -112,7 +112,7 @@ class RunRecord(_Evaluated):
         return self.choices.get("trained_encoder") is False or best_step == 0
 
     @property
-    def loss_settings(self) -> dict[str, Any]:
+    def trained_with(self) -> dict[str, Any]:
         """The `loss`, `margin`, `distance` and `label_levels` of the training; those of the head if it alone changed.
 
         Loss and margin are None if nothing was trained. The head has one margin, that of the finest level.

@@ -15,7 +15,7 @@ Facts = list[tuple[str, str]]
 
 def run_facts(record: RunRecord) -> Facts:
     """Return names and values: data, model, loss, steps, date, duration, machine and versions."""
-    settings, trained, run = record.settings, record.loss_settings, record.run
+    settings, trained, run = record.settings, record.trained_with, record.run
     counts = None if record.protocol is None else record.evaluation[record.protocol].rows
     margin = "" if trained["margin"] is None else f", margin {numbers_text(trained['margin'])}"
     seconds = None if run.get("seconds") is None else duration(run["seconds"])

@@ -81,7 +81,7 @@ def write_run_report(
     if evaluated is None:
         sections.append(Section("Sentences and labels", [missing]))
     else:
-        sections += evaluated_sections(evaluated, record.loss_settings, texts=texts)
+        sections += evaluated_sections(evaluated, record.trained_with, texts=texts)
     sections.append(Section("To repeat the run", repeat_parts(record, command)))
     has_texts = evaluated is not None or (decisions is not None and decisions.sentences is not None)
     header = Header(
