@@ -14,6 +14,7 @@ from tercet.comparison import parse_grid
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator
 from tercet.records import RunRecord
+from tercet.runs.repeat import read_record as read_run_record
 from tests.comparison.helpers import PLAN, Load, compare, evaluation_data, read_record, replace_function
 
 
@@ -151,6 +152,18 @@ def test_a_head_alone_a_head_before_the_encoder_and_the_encoder_alone(here, bert
     best = next(run for run in record.runs if (run.variant, run.seed) == (chosen.variant, chosen.seed))
     data = evaluation_data()
     assert LabelEvaluator(data["sentence"][:], data["label"][:])(saved)["map@r"] == pytest.approx(best.metrics["map@r"])
+
+
+@pytest.mark.parametrize("train", ["head", "both", "encoder"])
+def test_the_saved_model_says_what_was_trained(train, here, bert, tmp_path):
+    variants = [variant for variant in parse_grid(["train=head,both,encoder"]) if variant.name == f"train {train}"]
+    plan = replace(PLAN, variants=variants, seeds=(3,))
+    best = compare(bert, tmp_path / "out", plan).runs[0].best_step
+    record = read_run_record(tmp_path / "out/model")
+    assert (record.choices["head"] is None) is (train == "encoder")
+    assert record.keeps_encoder is (best == 0)
+    titles = SentenceTransformer(tmp_path / "out/model").training_record.settings
+    assert ("Linear head trained first" in titles, "Trained" in titles) == (train == "both" and best > 0, best == 0)
 
 
 def test_when_a_repeated_seed_is_equally_good_the_model_of_the_first_seed_is_kept(here, bert, tmp_path, monkeypatch):
