@@ -116,6 +116,12 @@ def test_a_short_log_and_a_soft_margin(tmp_path):
     text = path.read_text()
     assert "too short for an entry" in text
     assert "The loss has no margin" in text
+    untouched = replace(RECORD, choices={"trained_encoder": True, "validation": {"best_step": 0}, "head": None})
+    path = tmp_path / "untouched.html"
+    write_run_report(path, untouched, [], evaluated(list("abcdefgh"), list("xxyyxxyy")))
+    text = path.read_text()
+    assert "Nothing was trained, so no band is drawn." in text
+    assert "loss at margin" not in text
 
 
 @pytest.mark.slow

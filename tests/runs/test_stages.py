@@ -56,9 +56,13 @@ def test_a_head_alone_leaves_the_encoder_as_it_is(bert, many, tmp_path):
 @pytest.mark.parametrize("has_head", [True, False])
 def test_the_model_card_says_what_is_in_the_weights(has_head, bert, many, tmp_path, monkeypatch):
     """Validation rows may choose the state before the training of the encoder, or a later one."""
-    if not has_head:
-        no_head = HeadChoice(head=None, settings=None, scores=[], reason="no head")
-        monkeypatch.setattr(run_stages, "add_head", lambda *args: no_head)
+    add_head, no_head = run_stages.add_head, HeadChoice(head=None, settings=None, scores=[], reason="no head")
+
+    def add(*args):
+        *others, stages = args
+        return add_head(*others, replace(stages, chooses=False)) if has_head else no_head
+
+    monkeypatch.setattr(run_stages, "add_head", add)
     settings = RunSettings(epochs=2, batch_size=8, samples_per_label=2)
     with monkeypatch.context() as patched:
         patched.setattr(KeepBest, "best_step", property(lambda keep: 0))

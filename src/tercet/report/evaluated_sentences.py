@@ -73,6 +73,7 @@ def evaluated_sections(evaluated: EvaluatedSentences, settings: Mapping[str, Any
     labels = shared_labels(label_ids, sets) if several else label_ids
     loss = LOSSES.get(settings["loss"])
     margin = settings["margin"] if loss is None or loss.has_margin else None
+    without_margin = "Nothing was trained" if settings["loss"] is None else "The loss has no margin"
     if margin is not None and settings.get("label_levels") is not None:  # The complete labels are the finest level.
         margin = margins_of_levels(margin, num_levels(evaluated.label_names, settings["label_levels"]))[-1]
     # Use the cosine distance of the metrics, so that the recall per label is consistent with recall@1.
@@ -87,7 +88,7 @@ def evaluated_sections(evaluated: EvaluatedSentences, settings: Mapping[str, Any
         ]
     first, last = (recall_per_label(part, label_ids) for part in (before, after))
     return [
-        Section("Distances", _distances(evaluated, distance, margin)),
+        Section("Distances", _distances(evaluated, distance, margin, without_margin)),
         Section("Map", _maps(evaluated, texts=texts)),
         Section("Recall per label", _recall(first, last, evaluated.label_names)),
         Section("Confused labels", _confused(after, evaluated)),
@@ -95,7 +96,7 @@ def evaluated_sections(evaluated: EvaluatedSentences, settings: Mapping[str, Any
     ]
 
 
-def _distances(evaluated: EvaluatedSentences, distance: str, margin: float | None) -> list[Part]:
+def _distances(evaluated: EvaluatedSentences, distance: str, margin: float | None, without_margin: str) -> list[Part]:
     before, after = (
         sample_distances(x, evaluated.label_ids, distance, _NUM_PAIRS) for x in (evaluated.before, evaluated.after)
     )
@@ -103,7 +104,7 @@ def _distances(evaluated: EvaluatedSentences, distance: str, margin: float | Non
         "The grey band has the width of the margin and starts at the mean distance to positives. Negatives to the "
         "right of the band satisfy the margin for a positive at that mean distance."
         if margin is not None
-        else "There is no margin, so no band is drawn."
+        else f"{without_margin}, so no band is drawn."
     )
     if not len(after[0]) or not len(after[1]):
         return ["There are no pairs to compare: one label needs two held-out sentences, and another label needs one."]
