@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 
 from tercet._files import atomic_directory, atomic_file, locked, read_json, write_json
+from tercet._files import staging as staging_module
 from tercet._files.staging import remove_leftovers
 from tercet.errors import DataError, ModelError
 
@@ -273,7 +274,7 @@ def test_json_is_read_as_it_was_written(tmp_path):
         read_json(tmp_path / "a.json")
 
 
-@pytest.mark.parametrize("when", ["the folder exists", "it is removed"])
+@pytest.mark.parametrize("when", ["the folder exists", "before it is removed", "it is removed"])
 def test_ctrl_c_at_a_hidden_folder_leaves_nothing_after_the_next_write(when, tmp_path, monkeypatch):
     def interrupted(function):
         def run(*arguments, **options):
@@ -289,6 +290,8 @@ def test_ctrl_c_at_a_hidden_folder_leaves_nothing_after_the_next_write(when, tmp
     write("one")
     if when == "the folder exists":
         monkeypatch.setattr(type(file), "mkdir", _only_hidden(type(file).mkdir, interrupted(type(file).mkdir)))
+    elif when == "before it is removed":
+        monkeypatch.setattr(staging_module, "files_in", interrupted(staging_module.files_in))
     else:
         monkeypatch.setattr(shutil, "rmtree", interrupted(shutil.rmtree))
     with pytest.raises(KeyboardInterrupt):

@@ -123,8 +123,10 @@ def staging(target: Path) -> Iterator[Path]:
         stage.mkdir(mode=0o700)  # Fails if the name exists, even as a symbolic link.
         yield stage
     finally:
-        if not files_in(stage / "old"):  # Else an error left the old files there, and the next writer exchanges them.
-            _remove(stage, target)
+        with _looked_for_later(stage, target):
+            # If an error left the old files there, the next writer exchanges them.
+            if not files_in(stage / "old"):
+                _remove(stage)
 
 
 def remove_leftovers(target: Path, last: Iterable[str] = ()) -> None:
@@ -136,21 +138,29 @@ def remove_leftovers(target: Path, last: Iterable[str] = ()) -> None:
         OSError: an exchange cannot be completed.
     """
     for stage in target.parent.glob(f"{name_for(target)}-*"):
-        _remove(stage, target)
+        with _looked_for_later(stage, target):
+            _remove(stage)
     for stage in target.glob(f"{_INSIDE}*") if target.is_dir() else ():
-        if (stage / "ready").exists():
-            exchange(target, stage, list(last))
-        _remove(stage, target)
+        with _looked_for_later(stage, target):
+            if (stage / "ready").exists():
+                exchange(target, stage, list(last))
+            _remove(stage)
 
 
-def _remove(stage: Path, target: Path) -> None:
+@contextmanager
+def _looked_for_later(stage: Path, target: Path) -> Iterator[None]:
+    """Let the next writer look for leftovers if the block does not remove `stage`, also at an error or at Ctrl-C."""
     try:
-        with suppress(OSError):
-            (stage / "ready").unlink(missing_ok=True)  # first, because without its other files it describes no exchange
-            shutil.rmtree(stage)
-    finally:  # also at Ctrl-C, so that the next writer looks for leftovers
+        yield
+    finally:
         if os.path.lexists(stage):
             keep_lock_file(target)
+
+
+def _remove(stage: Path) -> None:
+    with suppress(OSError):
+        (stage / "ready").unlink(missing_ok=True)  # first, because without its other files it describes no exchange
+        shutil.rmtree(stage)
 
 
 def _open_to_readers(folder: Path) -> None:
