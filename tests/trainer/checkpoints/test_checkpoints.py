@@ -1,5 +1,6 @@
 """Checkpoints: which of them are kept, and errors when a run with another cross-batch memory resumes one."""
 
+import shutil
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tercet import losses
 from tercet._files import atomic_directory
 from tercet.errors import DataError
 from tercet.trainer.checkpoints.whole_checkpoints import latest_checkpoint
-from tercet.trainer.checkpoints.writing import _UNFINISHED, seconds_to_write, write_checkpoint
+from tercet.trainer.checkpoints.writing import _REMOVED, _UNFINISHED, seconds_to_write, write_checkpoint
 from tests.trainer.helpers import make_trainer
 
 
@@ -95,3 +96,23 @@ def test_the_time_to_write_is_measured_and_nothing_remains(tmp_path):
     for name in ("new", "kept", "linked"):
         assert 0.2 <= seconds_to_write(tmp_path / name, write) < 20
     assert {path.name for path in tmp_path.rglob("*")} == {"kept", "linked", "elsewhere", "mine.txt"}
+
+
+def test_a_kill_while_a_checkpoint_is_removed_leaves_no_part_of_it(bert, labelled, tmp_path, monkeypatch):
+    """A folder with the name of a checkpoint is complete. The hidden one is removed with the next checkpoint."""
+    trainer = _make(bert, tmp_path, labelled, 0, max_steps=4, save_total_limit=1)
+    remove, killed = shutil.rmtree, []
+
+    def rmtree(path, **options):
+        if Path(path).name == _REMOVED and Path(path).exists() and not killed:
+            killed.append(path)
+            next(Path(path).iterdir()).unlink()
+            raise KeyboardInterrupt
+        remove(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    assert {path.name for path in tmp_path.iterdir()} == {_REMOVED, "checkpoint-2"}
+    _make(bert, tmp_path, labelled, 0, max_steps=4, save_total_limit=1).train(resume_from_checkpoint=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-4"}

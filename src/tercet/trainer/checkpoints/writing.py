@@ -30,7 +30,7 @@ from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.trainer.checkpoints.whole_checkpoints import latest_checkpoint
 
 _MEMORY = "memory.safetensors"
-_UNFINISHED = f"{PREFIX}unfinished"
+_UNFINISHED, _REMOVED = f"{PREFIX}unfinished", f"{PREFIX}removed"
 
 
 def write_checkpoint(
@@ -60,7 +60,8 @@ def write_checkpoint(
     name = checkpoint_name(state.global_step)
     unfinished = output_dir / _UNFINISHED
     if is_first_process():
-        _remove_unfinished(unfinished)
+        for name_of_killed in (_UNFINISHED, _REMOVED):  # what a killed process has left
+            _remove_hidden(output_dir / name_of_killed)
         # Before the others write into it: the model cannot be moved to a folder that another process creates meanwhile.
         with suppress(OSError):  # The reason is reported when the files are written.
             (unfinished / name).mkdir(parents=True)
@@ -96,7 +97,7 @@ def seconds_to_write(output_dir: Path, write: Callable[[Path], object]) -> float
     if not is_first_process():
         return 0.0
     unfinished, existed = output_dir / _UNFINISHED, output_dir.exists()
-    _remove_unfinished(unfinished)
+    _remove_hidden(unfinished)
     start = time.monotonic()
     try:
         write(unfinished)
@@ -108,7 +109,7 @@ def seconds_to_write(output_dir: Path, write: Callable[[Path], object]) -> float
     return time.monotonic() - start
 
 
-def _remove_unfinished(folder: Path) -> None:
+def _remove_hidden(folder: Path) -> None:
     if folder.is_symlink():  # Writing through a link would change files in another folder.
         folder.unlink()
     shutil.rmtree(folder, ignore_errors=True)
@@ -133,8 +134,16 @@ def check_replaceable(output_dir: Path, start: Path | None) -> None:
 def remove_checkpoint(checkpoint: Path) -> bool:
     """Remove the files of a checkpoint that `write_checkpoint` has written. Return whether its folder is gone.
 
-    The first file to go is the one without which a checkpoint is not complete.
+    A checkpoint without files of the user is hidden first, so that a kill meanwhile leaves no part of it. Of another
+    one, the first file to go is the one without which it is not complete.
     """
+    if is_listed(checkpoint) and not checkpoint.is_symlink() and not find_unlisted(checkpoint):
+        hidden = checkpoint.parent / _REMOVED
+        _remove_hidden(hidden)
+        with suppress(OSError):
+            checkpoint.rename(hidden)
+            _remove_hidden(hidden)
+            return True
     return remove_listed(checkpoint, first=[TRAINER_STATE_NAME])
 
 
