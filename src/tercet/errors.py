@@ -78,7 +78,7 @@ def listed(items: Iterable[object], limit: int = 5) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a question for a message that names the most similar known name, with a space; "" if none is similar.
+    """Return a question that suggests the known name most like `name`, and a space; "" if none is like it.
 
     Example:
         >>> did_you_mean("heads", ["auto", "head"]), did_you_mean("xyz", ["auto"])

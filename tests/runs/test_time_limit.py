@@ -56,7 +56,7 @@ def test_time_is_kept_for_rows_that_are_embedded_besides_the_training(work, fits
 
 @pytest.mark.parametrize(("save_every", "validation"), [(1, 0), (50, 0), (None, 0), (None, 10)])
 def test_time_is_kept_for_checkpoints_and_best_states(save_every, validation, bert, labelled, tmp_path, monkeypatch):
-    """A checkpoint takes three times as long as the model: 300 s."""
+    """Writing the model takes 100 s, and a checkpoint three times this: 300 s."""
     monkeypatch.setattr(time_limit, "seconds_to_write", lambda folder, write: 100.0)
     monkeypatch.setattr(time_limit, "seconds_per_step", lambda trainer, max_seconds: 0.001)
     monkeypatch.setattr(time_limit, "_MIN_STEPS", 1)

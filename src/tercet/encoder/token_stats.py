@@ -70,7 +70,7 @@ class TokenStats:
         if self.unknown_fraction >= UNKNOWN_TO_WARN:
             messages[WarningKind.UNKNOWN_TOKENS] = (
                 f"{self.unknown_fraction:.0%} of the tokens of the {texts} are unknown to this model, so it cannot "
-                "tell their words apart. Choose a model for the language of the texts, for example a multilingual one "
+                "distinguish their words. Choose a model for the language of the texts, for example a multilingual one "
                 "such as sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2"
             )
         for kind, message in messages.items():

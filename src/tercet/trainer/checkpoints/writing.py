@@ -81,7 +81,7 @@ def write_checkpoint(
             unfinished.rmdir()
             _remove_oldest(output_dir, limit, state.best_model_checkpoint)
     except Exception as error:  # torch, safetensors and transformers raise different errors if the disk is full.
-        shutil.rmtree(unfinished, ignore_errors=True)
+        _remove_hidden(unfinished)
         last = latest_checkpoint(output_dir)
         remaining = f"the last complete checkpoint is {last}" if last else "no earlier checkpoint is complete"
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -102,7 +102,7 @@ def seconds_to_write(output_dir: Path, write: Callable[[Path], object]) -> float
     try:
         write(unfinished)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        _remove_hidden(unfinished)
         if not existed:
             with suppress(OSError):
                 output_dir.rmdir()
