@@ -3,9 +3,12 @@
 import math
 import numbers
 import operator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tercet.errors import EmbeddingError, TercetError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # The largest margin, in the unit of a distance: the limit of the norm of an embedding in float32.
 _MAX_MARGIN = 1e18
@@ -53,3 +56,10 @@ def check_is_number(name: str, value: Any, *, error: type[TercetError] = Embeddi
     """Raise `error` unless `value` is a number, also of NumPy. A bool is refused."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise error(f"{name} must be a number, got {value!r}")
+
+
+def native_numbers(array: "np.ndarray") -> "np.ndarray":
+    """Return an array in a type that PyTorch takes: in the byte order of the machine, and with at most 64 bits."""
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        return array.astype("float64")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)

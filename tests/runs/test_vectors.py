@@ -93,13 +93,16 @@ def test_a_smaller_dimension_is_measured_at_each_half(files):
     assert run.record.after["map@r"] > run.record.before["map@r"]
 
 
-def test_the_byte_order_of_an_array_does_not_matter(files):
+def test_byte_order_and_precision_of_an_array_do_not_matter(files):
     options = {"label_file": files / "train.csv", "seed": 2}
     expected = train_vectors(files / "train.npy", files / "little", **options)
     array = np.load(files / "train.npy")
     np.save(files / "train.npy", array.astype(array.dtype.newbyteorder(">")))
     assert np.load(files / "train.npy").dtype.byteorder == ">"
     assert torch.equal(train_vectors(files / "train.npy", files / "big", **options).head.weight, expected.head.weight)
+    np.save(files / "train.npy", array.astype(np.longdouble))
+    long = train_vectors(files / "train.npy", files / "long", **options).head.weight
+    torch.testing.assert_close(long, expected.head.weight, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("dimension", [0, 17])

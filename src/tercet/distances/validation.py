@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tercet._numbers import native_numbers
 from tercet.distances.base import Distance
 from tercet.errors import EmbeddingError, listed
 
@@ -110,9 +111,7 @@ def plain_array(array: np.ndarray) -> np.ndarray:
             return plain_array(np.stack([np.asarray(row) for row in array]))
         if all(isinstance(value, Real) for value in array.flat):
             array = array.astype(np.float64)
-    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-        array = array.astype(np.float64)
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    array = native_numbers(array)
     # Memory-mapped files are not copied. Read-only memory is, because torch would warn about it.
     is_read_only = not array.flags.writeable and not isinstance(array, np.memmap)
     return array.copy() if is_read_only or any(stride < 0 for stride in array.strides) else array

@@ -12,6 +12,7 @@ import numpy as np
 
 from tercet._events import WarningKind, emit_warning
 from tercet._files import expand_path
+from tercet._numbers import native_numbers
 from tercet._texts import row_places
 from tercet.data.columns.names import check_columns
 from tercet.data.tables.table import repeated_column
@@ -98,8 +99,7 @@ def _read_npy(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{vectors.shape}"
         )
     _check_size(vectors, str(path))
-    native = vectors.astype(vectors.dtype.newbyteorder("="), copy=False)  # PyTorch takes no other byte order
-    return native, np.zeros(len(vectors), dtype=bool)
+    return native_numbers(vectors), np.zeros(len(vectors), dtype=bool)
 
 
 def _read_parquet(path: Path, column: str | None) -> tuple[np.ndarray, np.ndarray]:
